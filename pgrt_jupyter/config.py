@@ -1,0 +1,75 @@
+"""Find out which server to talk to, and keep its password out of sight."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from .errors import ConfigurationError
+
+APPLICATION_NAME = "pgrt_jupyter"
+
+# A dead peer is noticed within about a minute by TCP itself; the listener's own heartbeat is quicker.
+_DEFAULTS: Mapping[str, str | int] = {
+    "application_name": APPLICATION_NAME,
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_DRIVER = re.compile(r"^(postgres(?:ql)?)\+\w+://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Conninfo:
+    """Hold a connection string; printing it shows neither the password nor the string itself."""
+
+    value: str = field(repr=False)
+    shown: str
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+def resolve(conninfo: str | Conninfo = "", environ: Mapping[str, str] = os.environ) -> Conninfo:
+    """Take what was passed, else PGRT_DSN, else DATABASE_URL, else libpq's own defaults.
+
+    Raises ConfigurationError when libpq cannot read it, without repeating it.
+    """
+    if isinstance(conninfo, Conninfo):
+        return conninfo
+    text = conninfo or environ.get("PGRT_DSN", "") or environ.get("DATABASE_URL", "")
+    text = _DRIVER.sub(r"\1://", text)
+    try:
+        given = conninfo_to_dict(text)
+    except ProgrammingError:
+        given = None
+    if given is None:
+        raise ConfigurationError(
+            "The connection string cannot be read.",
+            hint="write postgresql://user@host:5432/database or host=… dbname=… user=…; "
+            "in a URL, characters like @ : / % and spaces must be percent-encoded.",
+        )
+    defaults = {name: value for name, value in _DEFAULTS.items() if name not in given}
+    return Conninfo(make_conninfo(text, **defaults), _shown(given))
+
+
+def has_password(conninfo: str) -> bool:
+    """Say whether a connection string carries a password; one that cannot be read might."""
+    try:
+        return "password" in conninfo_to_dict(_DRIVER.sub(r"\1://", conninfo))
+    except ProgrammingError:
+        return True
+
+
+def _shown(given: Mapping[str, object]) -> str:
+    """Describe a server without its password or any option that might hold one."""
+    names = ("service", "host", "port", "dbname", "user")
+    shown = [f"{name}={given[name]}" for name in names if given.get(name) is not None]
+    return " ".join(shown) or "libpq's defaults"

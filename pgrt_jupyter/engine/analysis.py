@@ -1,0 +1,269 @@
+"""Find out which tables and columns a query depends on, by asking PostgreSQL.
+
+The query becomes the body of a temporary SQL-standard function inside a transaction that is rolled
+back; the server's own dependency records of that function lead to the tables, through views on views,
+row-level security policies and functions with SQL-standard bodies. Nothing is executed and nothing is
+left behind. The bare text passes the server's parser first, alone, in the protocol that takes one
+statement only, so nothing can break out of the function. Runs on a worker thread, under the query's role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import ExecStatus
+from psycopg.rows import namedtuple_row
+
+from ..errors import QueryRefused
+from . import frames
+from .model import Column, Dependencies, Relation
+from .sessions import Connection, literal
+from .sql import load
+from .statement import Statement
+
+MINIMUM_VERSION = 140000
+_SELECT = 1
+_FIRST_USER_OID = 12000  # below it objects are pinned and have no dependency records
+_KINDS = {
+    "m": "materialized view",
+    "f": "foreign table",
+    "S": "sequence",
+    "v": "system view",
+    "t": "TOAST table",
+}
+_UNDETERMINED = ("42P18", "42725", "42P08")  # the server cannot tell a parameter's type by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """Pair what a query depends on with its text as it will be run."""
+
+    dependencies: Dependencies
+    select: str  # the query with its parameters as typed literals
+
+
+def analyse(
+    connection: Connection, statement: Statement, *, search_path: Sequence[str] | None = None
+) -> Analysed:
+    """Analyse a query; raises QueryRefused, or the driver's error when the server refuses it."""
+    if connection.info.server_version < MINIMUM_VERSION:
+        raise QueryRefused("PostgreSQL 14 or newer is needed to analyse a live query.")
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET TRANSACTION READ WRITE")
+        if search_path is not None:
+            path = sql.SQL(", ").join(map(sql.Identifier, search_path))
+            connection.execute(sql.SQL("SET LOCAL search_path = {}").format(path))
+        described = _describe(connection, statement)
+        function = _create_function(connection, statement, described.parameter_oids)
+        dependencies = _dependencies(connection, function, described)
+        literals = _literals(connection, statement, described.parameter_oids)
+    return Analysed(dependencies, statement.bound(literals))
+
+
+def _describe(connection: Connection, statement: Statement) -> frames.Described:
+    """Have the server parse the bare text; help it with parameter types only when it asks."""
+    try:
+        with connection.transaction():
+            return frames.describe(connection, statement.text)
+    except psycopg.Error as error:
+        if error.sqlstate == "42601" and _has_several(error):
+            raise QueryRefused(
+                "The text holds more than one statement; nothing was executed.",
+                hint="a live query is one SELECT (or WITH, VALUES, TABLE).",
+            ) from error
+        if error.sqlstate not in _UNDETERMINED or not statement.values:
+            raise
+    return frames.describe(connection, statement.text, _guess(connection, statement.values))
+
+
+def _has_several(error: psycopg.Error) -> bool:
+    """Tell several statements from a syntax error: only the latter has a position."""
+    return error.diag.statement_position is None
+
+
+def _guess(connection: Connection, values: Sequence[Any]) -> list[int]:
+    """Give the type oids that the driver would send for these values."""
+    transformer = psycopg.adapt.Transformer(connection)
+    oids = []
+    for value in values:
+        dumper = transformer.get_dumper(value, psycopg.adapt.PyFormat.TEXT) if value is not None else None
+        oid = dumper.oid if dumper is not None else 0
+        oids.append({0: 25, 21: 20, 23: 20}.get(oid, oid))
+    return oids
+
+
+def _create_function(
+    connection: Connection, statement: Statement, parameter_oids: Sequence[int]
+) -> int:
+    """Make the temporary function; raises QueryRefused for what is not a query."""
+    types = connection.execute(
+        "SELECT pg_catalog.format_type(t, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS u(t, n)"
+        " ORDER BY n",
+        (list(parameter_oids),),
+    ).fetchall()
+    arguments = ", ".join(str(name) for (name,) in types)
+    # The body is the user's text, which has passed the parser alone; the rest is ours or the server's.
+    create = "\n".join(
+        (
+            f"CREATE FUNCTION pg_temp._pgrt_query({arguments}) RETURNS void LANGUAGE sql BEGIN ATOMIC",
+            statement.text,
+            "; END",
+        )
+    )
+    # The extended protocol takes a single statement, whatever the text holds.
+    result = connection.pgconn.exec_params(create.encode(), None)
+    if result.status != ExecStatus.COMMAND_OK:
+        error = psycopg.errors.error_from_result(result)
+        if error.sqlstate in ("0A000", "42601", "42P13"):
+            raise QueryRefused(
+                f"Not a query that can be kept live: {error.diag.message_primary}",
+                sqlstate=error.sqlstate,
+                hint="a live query is one read-only SELECT (or WITH, VALUES, TABLE).",
+            )
+        raise error
+    row = connection.execute(
+        "SELECT p.oid FROM pg_catalog.pg_proc AS p"
+        " WHERE p.proname = '_pgrt_query' AND p.pronamespace = pg_catalog.pg_my_temp_schema()"
+    ).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+def _dependencies(
+    connection: Connection, function: int, described: frames.Described
+) -> Dependencies:
+    """Walk the dependency records and put together what they say."""
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    walked: list[Any] = cursor.execute(load("analyse_walk"), {"function": function}).fetchall()
+    _refuse_writes(walked)
+    used = _used_columns(walked)
+    carried = {column.relation for column in described.columns if column.relation}
+    ranges = {oid for node in walked for oid in node.ranges}
+    found: list[Any] = cursor.execute(
+        load("analyse_relations"), {"oids": sorted(used.keys() | carried | ranges)}
+    ).fetchall()
+    functions: list[Any] = cursor.execute(
+        load("analyse_functions"), {"oids": sorted({f for node in walked for f in node.functions})}
+    ).fetchall()
+    return Dependencies(
+        columns=described.columns,
+        parameter_types=described.parameter_oids,
+        relations=tuple(_relation(row, used[row.oid]) for row in found if _watchable(row, used)),
+        unwatchable=tuple(_unwatchable(found, functions, walked)),
+        fingerprint_oids=tuple(sorted(row.oid for row in found if row.oid >= _FIRST_USER_OID)),
+        key=_key(described.columns, found),
+    )
+
+
+def _refuse_writes(walked: Iterable[Any]) -> None:
+    """Refuse whatever is not a plain query."""
+    for node in walked:
+        if node.query and not node.commands:
+            raise QueryRefused("The query is empty.")
+        if node.query and any(command != _SELECT for command in node.commands):
+            raise QueryRefused(
+                "The query would change data; nothing was executed.",
+                hint="a live query only reads: leave out INSERT, UPDATE, DELETE and MERGE.",
+            )
+        if node.query and node.locks:
+            raise QueryRefused(
+                "The query would lock rows; nothing was executed.",
+                hint="leave out FOR UPDATE and FOR SHARE.",
+            )
+
+
+def _used_columns(walked: Iterable[Any]) -> dict[int, set[int]]:
+    """Collect the columns used of each relation; 0 among them stands for every column."""
+    used: dict[int, set[int]] = {}
+    for node in walked:
+        for reference in node.relations:
+            oid, attnum = map(int, reference.split("."))
+            used.setdefault(oid, set()).add(0 if node.whole_row else attnum)
+    return used
+
+
+def _watchable(row: Any, used: dict[int, set[int]]) -> bool:
+    """Say whether triggers can announce changes of this relation."""
+    return row.kind in ("r", "p") and row.oid >= _FIRST_USER_OID and row.oid in used
+
+
+def _relation(row: Any, attnums: set[int]) -> Relation:
+    """Describe a table and what is used of it."""
+    every = 0 in attnums
+    named = {name for attnum, name in row.columns.items() if every or int(attnum) in attnums}
+    virtual = (base for name in named for base in row.bases.get(name, ()))
+    return Relation(
+        oid=row.oid,
+        schema=row.schema,
+        name=row.name,
+        visible=row.visible,
+        columns=frozenset(named.union(virtual)),
+        every_column=every,
+    )
+
+
+def _unwatchable(found: Iterable[Any], functions: Iterable[Any], walked: Sequence[Any]) -> list[str]:
+    """Name what no trigger can announce."""
+    names = []
+    for row in found:
+        if row.oid < _FIRST_USER_OID and row.kind == "r":
+            names.append(f"system catalog {row.schema}.{row.name}")
+        elif row.kind == "v" and row.schema not in ("pg_catalog", "information_schema"):
+            continue
+        elif row.kind not in ("r", "p"):
+            names.append(f"{_KINDS.get(row.kind, 'relation')} {row.schema}.{row.name}")
+    for row in functions:
+        shown = f"{row.bare}()" if row.builtin else row.name
+        names.append(f"function {shown} ({row.reason})")
+    if any(node.clocks for node in walked):
+        names.append("the current date or time")
+    if any(node.samples for node in walked):
+        names.append("TABLESAMPLE or a sequence")
+    return names
+
+
+def _key(columns: Sequence[Column], found: Iterable[Any]) -> tuple[str, ...]:
+    """Give the output columns that carry whole primary keys; names that occur twice carry none."""
+    names = [column.name for column in columns]
+    place = {
+        (column.relation, column.attnum): column.name
+        for column in reversed(columns)
+        if names.count(column.name) == 1
+    }
+    key: list[str] = []
+    for row in found:
+        numbers = {name: int(attnum) for attnum, name in row.columns.items()}
+        carried = [place.get((row.oid, numbers[name])) for name in row.key]
+        if carried and all(name is not None for name in carried):
+            key += [name for name in carried if name is not None]
+    return tuple(sorted(key, key=names.index))
+
+
+def _literals(
+    connection: Connection, statement: Statement, parameter_oids: Sequence[int]
+) -> list[str]:
+    """Write each parameter as a literal of the type the server found for it."""
+    if not statement.values:
+        return []
+    types = connection.execute(
+        "SELECT pg_catalog.format_type(t, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS u(t, n)"
+        " ORDER BY n",
+        (list(parameter_oids),),
+    ).fetchall()
+    literals = []
+    for value, oid, (name,) in zip(statement.values, parameter_oids, types, strict=True):
+        literals.append(f"({literal(_adapted(value, oid), connection)}::{name})")
+    return literals
+
+
+def _adapted(value: Any, oid: int) -> Any:
+    """Wrap what the driver needs to be told: dicts, and lists meant as JSON, are JSON."""
+    if oid in (114, 3802) and isinstance(value, (dict, list)):
+        return psycopg.types.json.Jsonb(value) if oid == 3802 else psycopg.types.json.Json(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    return value

@@ -1,0 +1,96 @@
+"""Decide which advisory locks say what an engine waits for.
+
+A key is 64 bits: 32 that stand for a family of tables (a partition or inheritance tree, or one table)
+and 32 for what of it is of interest. While an engine holds a key shared, triggers cannot take it
+exclusively and so know that somebody waits:
+
+    key(family, RELATION)       anything at all: the quick check; inserts, deletes and truncates
+    key(family, EVERY_COLUMN)   updates of any column
+    key(family, tag(column))    updates of that column
+    key(family, ROWS)           images of the changed rows
+
+Columns go by name, since their numbers differ between the members of a family. Two names or families
+that share a hash cost a needless notification and never lose one. The shared lock table is
+everybody's, so an engine holds few keys: columns give way to EVERY_COLUMN, then families are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+RELATION = 0
+EVERY_COLUMN = 1
+ROWS = 2
+_FIRST_TAG = 16
+LIMIT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Say what one query wants to hear of one family."""
+
+    family: int  # oid that stands for the family
+    columns: frozenset[str] = frozenset()
+    every_column: bool = False
+    rows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Say which keys to hold, and which families could not be covered."""
+
+    keys: frozenset[int]
+    uncovered: frozenset[int]
+
+
+def tag(column: str) -> int:
+    """Give the number that stands for a column's name: 31 bits, above the reserved ones."""
+    digest = hashlib.sha256(column.encode()).digest()
+    return _FIRST_TAG + int.from_bytes(digest[:4], "big") % (2**31 - _FIRST_TAG)
+
+
+def key(family: int, what: int) -> int:
+    """Give the signed 64-bit advisory lock key of one thing to wait for."""
+    digest = hashlib.sha256(b"pgrt_jupyter %d" % family).digest()
+    return int.from_bytes(digest[:4] + what.to_bytes(4, "big"), "big", signed=True)
+
+
+def plan(needs: Iterable[Need], *, limit: int = LIMIT) -> Plan:
+    """Merge what all queries want into the keys to hold, at most `limit`."""
+    wanted: dict[int, set[int]] = {}
+    for need in needs:
+        subjects = wanted.setdefault(need.family, {RELATION})
+        subjects.update(map(tag, need.columns))
+        subjects.update({EVERY_COLUMN} if need.every_column else ())
+        subjects.update({ROWS} if need.rows else ())
+    for subjects in wanted.values():
+        if EVERY_COLUMN in subjects:
+            _forget_columns(subjects)
+    _shrink(wanted, limit)
+    keys: set[int] = set()
+    uncovered: set[int] = set()
+    for family in sorted(wanted):
+        subjects = wanted[family]
+        if len(keys) + len(subjects) > limit:
+            uncovered.add(family)
+        else:
+            keys.update(key(family, subject) for subject in subjects)
+    return Plan(frozenset(keys), frozenset(uncovered))
+
+
+def _shrink(wanted: dict[int, set[int]], limit: int) -> None:
+    """Let columns give way to EVERY_COLUMN, the families with most columns first."""
+    for family in sorted(wanted, key=lambda family: (-len(wanted[family]), family)):
+        if sum(map(len, wanted.values())) <= limit:
+            return
+        _forget_columns(wanted[family])
+
+
+def _forget_columns(subjects: set[int]) -> None:
+    """Replace the columns of one family by EVERY_COLUMN."""
+    columns = {subject for subject in subjects if subject >= _FIRST_TAG}
+    if columns:
+        subjects -= columns
+        subjects.add(EVERY_COLUMN)

@@ -1,0 +1,9 @@
+-- Purpose: attach a table's function to its statements. OR REPLACE also enables a disabled trigger.
+CREATE OR REPLACE TRIGGER _pgrt_insert AFTER INSERT ON {table}
+  REFERENCING NEW TABLE AS _pgrt_new FOR EACH STATEMENT EXECUTE FUNCTION {function}();
+CREATE OR REPLACE TRIGGER _pgrt_update AFTER UPDATE ON {table}
+  REFERENCING OLD TABLE AS _pgrt_old NEW TABLE AS _pgrt_new FOR EACH STATEMENT EXECUTE FUNCTION {function}();
+CREATE OR REPLACE TRIGGER _pgrt_delete AFTER DELETE ON {table}
+  REFERENCING OLD TABLE AS _pgrt_old FOR EACH STATEMENT EXECUTE FUNCTION {function}();
+CREATE OR REPLACE TRIGGER _pgrt_truncate AFTER TRUNCATE ON {table}
+  FOR EACH STATEMENT EXECUTE FUNCTION {function}()

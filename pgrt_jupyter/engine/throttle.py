@@ -1,0 +1,84 @@
+"""Decide when a query may run again.
+
+At most one run starts per interval and one is under way at a time. The first change after a quiet
+interval runs at once; changes that come sooner, or during a run, are answered by one run at the end
+of the interval. Nothing restarts the interval, so a steady stream of changes cannot put a run off.
+
+    state      changed                 due (time passed)   started    finished
+    IDLE       start / wait until due  -                   RUNNING    illegal
+    WAITING    nothing                 start               RUNNING    illegal
+    RUNNING    remember                -                   illegal    IDLE, or as if changed
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Action(enum.Enum):
+    """Tell the caller what to do."""
+
+    START = "start"
+    WAIT = "wait"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Pair an action with the time it is for, in the clock of the `now` that came in."""
+
+    action: Action
+    at: float = 0.0
+
+
+_NOTHING = Decision(Action.NOTHING)
+
+
+class IllegalEvent(RuntimeError):
+    """An event does not fit the throttle's state; the state is unchanged."""
+
+
+class Throttle:
+    """Space the runs of one query; seconds throughout."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self._started: float | None = None
+        self._running = False
+        self._dirty = False
+
+    @property
+    def running(self) -> bool:
+        """Say whether a run is under way."""
+        return self._running
+
+    @property
+    def dirty(self) -> bool:
+        """Say whether a change has not been answered by a run yet."""
+        return self._dirty
+
+    def changed(self, now: float) -> Decision:
+        """Note that the result may be out of date."""
+        self._dirty = True
+        return self.decide(now)
+
+    def decide(self, now: float) -> Decision:
+        """Say what to do at this moment."""
+        if self._running or not self._dirty:
+            return _NOTHING
+        due = now if self._started is None else self._started + self.interval
+        return Decision(Action.START, now) if now >= due else Decision(Action.WAIT, due)
+
+    def started(self, now: float) -> None:
+        """Note that a run begins; what changed before it is answered by it."""
+        if self._running:
+            raise IllegalEvent("a run is under way already")
+        self._running, self._dirty, self._started = True, False, now
+
+    def finished(self, now: float) -> Decision:
+        """Note that the run has ended, and say what follows."""
+        if not self._running:
+            raise IllegalEvent("no run is under way")
+        self._running = False
+        return self.decide(now)
