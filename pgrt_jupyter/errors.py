@@ -99,6 +99,11 @@ class ServerUnavailable(PgrtError, ConnectionError):
 class CaptureFailed(PgrtError):
     """The triggers that announce changes could not be installed; the query polls instead."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Say whether the table was only locked by others, so that trying again helps."""
+        return self.sqlstate in ("55P03", "40P01", "XX000")
+
 
 class FilterFailed(PgrtError):
     """A refresh filter raised; the query was refreshed instead."""

@@ -1,0 +1,14 @@
+"""Keep queries' results current: the engine, which knows nothing of notebooks.
+
+The journey of a change, one way:
+
+- `statement` takes the parameters out of the text, `analysis` asks PostgreSQL what the query reads,
+  `capture` puts triggers there.
+- `listener` hears what they send, `notification` decodes it; `interest` and `attention` say what is
+  waited for, so that triggers are silent otherwise.
+- `relevance` decides whether a change matters, with `filters`, `images` and `asking` where the user
+  gave a filter.
+- `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame and `diff` compares.
+- `group` holds the state of a query, `runtime` coordinates, `audit` looks for what nobody announces,
+  and `loop` is the thread that owns it all.
+"""

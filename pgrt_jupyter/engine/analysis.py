@@ -64,6 +64,13 @@ def analyse(
     return Analysed(dependencies, statement.bound(literals))
 
 
+def search_path(connection: Connection) -> list[str]:
+    """List the schemas in which this session looks for unqualified names."""
+    row = connection.execute("SELECT pg_catalog.current_schemas(false)::text[]").fetchone()
+    assert row is not None
+    return list(row[0])  # type: ignore[call-overload]
+
+
 def _describe(connection: Connection, statement: Statement) -> frames.Described:
     """Have the server parse the bare text; help it with parameter types only when it asks."""
     try:
@@ -256,7 +263,7 @@ def _literals(
     ).fetchall()
     literals = []
     for value, oid, (name,) in zip(statement.values, parameter_oids, types, strict=True):
-        literals.append(f"({literal(_adapted(value, oid), connection)}::{name})")
+        literals.append(f"(({literal(_adapted(value, oid), connection)})::{name})")
     return literals
 
 

@@ -27,7 +27,6 @@ _INSTALLING = interest.key(0, 0)  # serialises installation among engines
 _LARGE = 32_000  # stored bytes beyond which a value counts as changed without a look
 _TRIGGERS = ("_pgrt_delete", "_pgrt_insert", "_pgrt_truncate", "_pgrt_update")
 _APPLY = "_pgrt_apply"
-_BUSY = ("55P03", "40P01")  # lock not available, deadlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +95,34 @@ def is_complete(connection: Connection, member: Member) -> bool:
     return names <= found and member.source == body(connection, member)
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Say what completing a set of triggers came to."""
+
+    installed: int  # tables whose triggers were put in place just now
+    problems: tuple[CaptureFailed, ...]  # tables that could not be done
+
+
+def complete(connection: Connection, members: Sequence[Member]) -> Completion:
+    """Put in place whatever is missing, a table at a time in the order of oids."""
+    installed = 0
+    problems: list[CaptureFailed] = []
+    for member in sorted(members, key=lambda member: member.oid):
+        if not member.capturable:
+            problems.append(CaptureFailed(f"{member.qualified} cannot have triggers of ours"))
+        elif not is_complete(connection, member):
+            try:
+                install(connection, member)
+                installed += 1
+            except CaptureFailed as problem:
+                problems.append(problem)
+    return Completion(installed, tuple(problems))
+
+
 def install(connection: Connection, member: Member) -> None:
     """Put a table's triggers in place; raises CaptureFailed, with the GRANT to ask for.
 
-    Waits for other transactions at most LOCK_TIMEOUT_MS; `busy` in the error says to try again.
+    Waits for other transactions at most LOCK_TIMEOUT_MS; `is_busy` in the error says to try again.
     """
     try:
         with connection.transaction():
@@ -185,11 +208,12 @@ def _differs(name: str, size: int) -> sql.Composable:
 
 def _failure(connection: Connection, member: Member, error: psycopg.Error) -> CaptureFailed:
     """Say why triggers could not be installed and what helps."""
-    if error.sqlstate in _BUSY:
-        return CaptureFailed(
-            f"{member.qualified} is being written to; its triggers will be installed when it is free.",
-            sqlstate=error.sqlstate,
-        )
+    busy = CaptureFailed(
+        f"{member.qualified} is being written to; its triggers will be installed when it is free",
+        sqlstate=error.sqlstate,
+    )
+    if busy.is_busy:
+        return busy
     hint = ""
     if error.sqlstate == "42501" and not connection.closed:
         hint = _grants(connection, member)

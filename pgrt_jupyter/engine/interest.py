@@ -17,7 +17,7 @@ everybody's, so an engine holds few keys: columns give way to EVERY_COLUMN, then
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 RELATION = 0
@@ -32,7 +32,7 @@ class Need:
     """Say what one query wants to hear of one family."""
 
     family: int  # oid that stands for the family
-    columns: frozenset[str] = frozenset()
+    tags: frozenset[int] = frozenset()  # of the columns
     every_column: bool = False
     rows: bool = False
 
@@ -41,7 +41,7 @@ class Need:
 class Plan:
     """Say which keys to hold, and which families could not be covered."""
 
-    keys: frozenset[int]
+    keys: Mapping[int, int]  # key: the family it belongs to
     uncovered: frozenset[int]
 
 
@@ -57,27 +57,33 @@ def key(family: int, what: int) -> int:
     return int.from_bytes(digest[:4] + what.to_bytes(4, "big"), "big", signed=True)
 
 
+def subjects(need: Need) -> frozenset[int]:
+    """List what one need asks to hear of its family."""
+    extra = {RELATION}
+    if need.every_column:
+        extra.add(EVERY_COLUMN)
+    if need.rows:
+        extra.add(ROWS)
+    return need.tags | extra
+
+
 def plan(needs: Iterable[Need], *, limit: int = LIMIT) -> Plan:
     """Merge what all queries want into the keys to hold, at most `limit`."""
     wanted: dict[int, set[int]] = {}
     for need in needs:
-        subjects = wanted.setdefault(need.family, {RELATION})
-        subjects.update(map(tag, need.columns))
-        subjects.update({EVERY_COLUMN} if need.every_column else ())
-        subjects.update({ROWS} if need.rows else ())
-    for subjects in wanted.values():
-        if EVERY_COLUMN in subjects:
-            _forget_columns(subjects)
+        wanted.setdefault(need.family, set()).update(subjects(need))
+    for chosen in wanted.values():
+        if EVERY_COLUMN in chosen:
+            _forget_columns(chosen)
     _shrink(wanted, limit)
-    keys: set[int] = set()
+    keys: dict[int, int] = {}
     uncovered: set[int] = set()
     for family in sorted(wanted):
-        subjects = wanted[family]
-        if len(keys) + len(subjects) > limit:
+        if len(keys) + len(wanted[family]) > limit:
             uncovered.add(family)
         else:
-            keys.update(key(family, subject) for subject in subjects)
-    return Plan(frozenset(keys), frozenset(uncovered))
+            keys.update((key(family, subject), family) for subject in wanted[family])
+    return Plan(keys, frozenset(uncovered))
 
 
 def _shrink(wanted: dict[int, set[int]], limit: int) -> None:
@@ -88,9 +94,9 @@ def _shrink(wanted: dict[int, set[int]], limit: int) -> None:
         _forget_columns(wanted[family])
 
 
-def _forget_columns(subjects: set[int]) -> None:
+def _forget_columns(chosen: set[int]) -> None:
     """Replace the columns of one family by EVERY_COLUMN."""
-    columns = {subject for subject in subjects if subject >= _FIRST_TAG}
+    columns = {subject for subject in chosen if subject >= _FIRST_TAG}
     if columns:
-        subjects -= columns
-        subjects.add(EVERY_COLUMN)
+        chosen -= columns
+        chosen.add(EVERY_COLUMN)

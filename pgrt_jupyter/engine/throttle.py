@@ -8,6 +8,8 @@ of the interval. Nothing restarts the interval, so a steady stream of changes ca
     IDLE       start / wait until due  -                   RUNNING    illegal
     WAITING    nothing                 start               RUNNING    illegal
     RUNNING    remember                -                   illegal    IDLE, or as if changed
+
+A forced change does not wait for the interval, only for the run under way.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ class Throttle:
         self._started: float | None = None
         self._running = False
         self._dirty = False
+        self._forced = False
 
     @property
     def running(self) -> bool:
@@ -63,18 +66,24 @@ class Throttle:
         self._dirty = True
         return self.decide(now)
 
+    def forced(self, now: float) -> Decision:
+        """Note that somebody wants a run as soon as one may start."""
+        self._forced = True
+        return self.changed(now)
+
     def decide(self, now: float) -> Decision:
         """Say what to do at this moment."""
         if self._running or not self._dirty:
             return _NOTHING
-        due = now if self._started is None else self._started + self.interval
+        at_once = self._forced or self._started is None
+        due = now if at_once else (self._started or 0.0) + self.interval
         return Decision(Action.START, now) if now >= due else Decision(Action.WAIT, due)
 
     def started(self, now: float) -> None:
         """Note that a run begins; what changed before it is answered by it."""
         if self._running:
             raise IllegalEvent("a run is under way already")
-        self._running, self._dirty, self._started = True, False, now
+        self._running, self._dirty, self._forced, self._started = True, False, False, now
 
     def finished(self, now: float) -> Decision:
         """Note that the run has ended, and say what follows."""

@@ -1,0 +1,86 @@
+"""Serve the dashboard of a simulated shop with Voilà until Ctrl-C or SIGTERM.
+
+Voilà runs in this process, so that the embedded server and the simulator, which live as long as
+it does, also end when it is killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from .shop import open_shop
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_dashboard.ipynb"
+PORT = 8866
+
+
+def main() -> None:
+    """Open the shop, then serve the notebook."""
+    given = parse(sys.argv[1:])
+    if not given.notebook.is_file():
+        sys.exit(f"There is no {given.notebook}: name the notebook to serve.")
+    try:
+        from tornado.ioloop import IOLoop
+        from voila.app import Voila
+    except ImportError:
+        sys.exit("Voilà is missing: pip install 'pgrt_jupyter[demo]'")
+    os.environ["PGRT_DSN"] = open_shop(given.data, rate=given.rate)
+    # Voilà 0.5 asks to end a closed page's kernel without the token it then misses; without this
+    # every reload would leave a kernel behind.
+    app = Voila.instance(tornado_settings={"disable_check_xsrf": True})
+    app.initialize([str(given.notebook), *options(given)])
+    IOLoop.current().add_callback(announce, app)
+    app.start()
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pgrt_jupyter.demo")
+    parser.add_argument("notebook", nargs="?", type=Path, default=NOTEBOOK)
+    parser.add_argument("--ip", default="127.0.0.1", help="address to serve on (%(default)s)")
+    parser.add_argument("--port", type=int, help=f"{PORT}, or a free one; 0: any free one")
+    parser.add_argument("--rate", type=float, default=4.0, help="changes a second (%(default)s)")
+    parser.add_argument("--data", metavar="FOLDER", help="keep the shop's data there")
+    return parser.parse_args(arguments)
+
+
+def options(given: argparse.Namespace) -> list[str]:
+    """Give Voilà's own options."""
+    return [
+        "--no-browser",
+        f"--Voila.ip={given.ip}",
+        f"--Voila.port={free_port(given.ip, given.port)}",
+        "--Voila.log_level=WARN",
+        # A page that vanished without a word: its tables stop within seconds, then this applies.
+        "--MappingKernelManager.cull_idle_timeout=120",
+        "--MappingKernelManager.cull_interval=30",
+    ]
+
+
+def free_port(ip: str, wanted: int | None) -> int:
+    """Give the wanted port, the usual one, or a free one where the usual is taken."""
+    for port in [PORT, 0] if wanted is None else [wanted]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ip, port))
+            except OSError as error:
+                if wanted is not None:
+                    sys.exit(f"Port {wanted} on {ip} cannot be used: {error.strerror}.")
+                continue
+            return int(probe.getsockname()[1])
+    sys.exit(f"No port is free on {ip}.")
+
+
+def announce(app: Any) -> None:
+    """Print the address, once it is being listened on."""
+    print(f"\nThe shop's dashboard: {app.display_url}\nCtrl-C closes the shop.\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

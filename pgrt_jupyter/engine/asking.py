@@ -1,0 +1,198 @@
+"""Ask the filters: read the images of changed rows and put them to whoever filters.
+
+Images are read for all filters together, since a read moves on to the snapshot it was made in. Users'
+predicates and functions run on a thread of their own, in the order of the changes; when one raises, or
+the images cannot be read, the query runs again and the error is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from functools import cache, partial
+from typing import Any, Protocol
+
+import psycopg
+
+from ..config import Conninfo
+from ..errors import FilterFailed, PgrtError
+from . import filters, images
+from .group import Group
+from .model import RowChange
+from .relevance import Verdict, by_default_for_row
+from .sessions import Sessions
+from .workers import Workers, alone
+
+_Question = tuple[RowChange, int]  # the change, and the relation as the query reads it
+
+
+class Owner(Protocol):
+    """What this part needs of the runtime."""
+
+    groups: set[Group]
+
+    def changed(self, group: Group) -> None:
+        """Have the query run again."""
+
+    def report(self, group: Group, error: PgrtError) -> None:
+        """Tell the user about an error that did not stop the query."""
+
+
+class Asking:
+    """Own the reading of images; lives on the engine's loop."""
+
+    def __init__(
+        self, conninfo: Conninfo, sessions: Sessions, workers: Workers, owner: Owner
+    ) -> None:
+        self._conninfo = conninfo
+        self._sessions = sessions
+        self._workers = workers
+        self._owner = owner
+        self._since: str | None = None
+        self._previous: str | None = None  # the snapshot of the last pruning
+        self._wanted = False
+        self._reading: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self) -> None:
+        """Note from when on images are to be read."""
+        if self._since is None:
+            try:
+                self._since = await self._on_server(images.now)
+            except (PgrtError, psycopg.Error):
+                self._since = None  # reading will fail too, and refresh
+
+    def restart(self) -> None:
+        """Forget where reading stood; every query runs again anyway."""
+        self._since = None
+
+    def read_soon(self) -> None:
+        """Read what is new and ask about it."""
+        self._wanted = True
+        if self._reading is None or self._reading.done():
+            self._reading = self._spawn(self._read())
+
+    def ask_about_truncate(self, group: Group, relation: int) -> None:
+        """Ask a filter function about a statement that has no rows to show."""
+        watch = group.watches[relation]
+        change = RowChange(operation="truncate", table=watch.table, row=None, old=None)
+        self._spawn(self._ask(group, [(change, relation)]))
+
+    async def prune(self) -> None:
+        """Delete images that were already old at the last pruning."""
+        try:
+            if self._previous is not None:
+                await self._on_server(partial(images.prune, before=self._previous))
+            self._previous = await self._on_server(images.now)
+        except (PgrtError, psycopg.Error):
+            self._previous = None  # another engine of the installing role prunes
+
+    async def _read(self) -> None:
+        """Read as long as there is news."""
+        while self._wanted:
+            self._wanted = False
+            asked = [group for group in self._owner.groups if group.rule is not None]
+            tables = {m.oid: (m.schema, m.name) for group in asked for m in group.members}
+            since = self._since
+            try:
+                if since is None:
+                    raise FilterFailed("The images of changed rows cannot be read.")
+                batch = await self._on_server(partial(images.read, since=since, tables=tables))
+            except (PgrtError, psycopg.Error, ValueError, KeyError):
+                for group in asked:
+                    self._owner.changed(group)
+                continue
+            if self._since == since:
+                self._since = batch.snapshot
+            for group in asked:
+                self._put(group, batch.images)
+
+    def _put(self, group: Group, found: Sequence[images.Image]) -> None:
+        """Ask one query's filter about the images that concern it."""
+        assert group.rule is not None
+        questions: list[_Question] = []
+        for image in found:
+            watch = group.watches.get(image.relation)
+            if watch is None or not group.rule.concerns(watch.relation):
+                continue
+            change = image.as_change(watch.table)
+            ignored = by_default_for_row(change, watch.watched) is Verdict.IGNORE
+            if group.rule.function is not None or not ignored:
+                questions.append((change, image.relation))
+        if questions:
+            self._spawn(self._ask(group, questions))
+
+    async def _ask(self, group: Group, questions: Sequence[_Question]) -> None:
+        """Ask, in order, and run the query if any answer says so."""
+        async with group.asking:
+            if group.closed or group.rule is None or group.snapshot is None:
+                return
+            if group.throttle.dirty and group.rule.function is None:
+                return  # a run is due already
+            work = partial(self._answer, group, questions)
+            if group.rule.runs_user_code:
+                verdict, error = await alone(work, "pgrt-filter")
+            else:
+                verdict, error = await self._workers.run(work)
+        if error is not None:
+            self._owner.report(group, error)
+        if verdict is not Verdict.IGNORE:
+            self._owner.changed(group)
+
+    def _answer(
+        self, group: Group, questions: Sequence[_Question]
+    ) -> tuple[Verdict, FilterFailed | None]:
+        """Put the questions to the filter; runs on a thread where waiting is allowed."""
+        assert group.rule is not None
+        if group.rule.function is None:
+            return _answers(group, questions, None)
+        try:
+            return self._sessions.run(
+                group.spec.conninfo, lambda connection: _answers(group, questions, connection)
+            )
+        except PgrtError as error:
+            return Verdict.UNSURE, FilterFailed(f"The refresh filter got no connection: {error}")
+
+    async def _on_server(self, work: Callable[[Any], Any]) -> Any:
+        """Do something on the installing role's connection."""
+        return await self._workers.run(lambda: self._sessions.run(self._conninfo, work))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def close(self) -> None:
+        """Stop asking."""
+        for task in list(self._tasks):
+            task.cancel()
+
+
+def _answers(
+    group: Group, questions: Sequence[_Question], connection: psycopg.Connection[Any] | None
+) -> tuple[Verdict, FilterFailed | None]:
+    """Ask about each change, whatever the others' answers are."""
+    assert group.rule is not None and group.snapshot is not None
+    frame = group.snapshot.frame
+
+    @cache
+    def result_values(name: str) -> Collection[Any]:
+        return filters.values_of(frame, name)
+
+    verdict, failure = Verdict.IGNORE, None
+    for change, member in questions:
+        watch = group.watches[member]
+        try:
+            answer = filters.ask(
+                group.rule, change, watch.relation, watch.watched, frame, result_values, connection
+            )
+        except Exception as error:
+            failure = FilterFailed(
+                f"The refresh filter raised {type(error).__name__}; the query was refreshed."
+            )
+            failure.__cause__ = error
+            answer = Verdict.UNSURE
+        if answer is not Verdict.IGNORE:
+            verdict = answer
+    return verdict, failure

@@ -1,0 +1,239 @@
+"""Keep listening: hold the locks that make triggers speak, and never lose a change in between.
+
+A query is covered by three steps, in this order: hold the keys (from now on writers speak), look up the
+writers in flight (they may have found nobody waiting), run. If there was such a writer, the query runs
+once more when it has ended; nobody waits for anybody. When the connection is lost everything is stale
+until it is back and every query has run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Coroutine
+from typing import Any, Protocol
+
+import psycopg
+
+from ..config import Conninfo
+from ..errors import PgrtError
+from . import interest
+from .backoff import Backoff
+from .group import Group
+from .listener import CannotListen, Listener, Pulse
+
+log = logging.getLogger("pgrt_jupyter")
+
+_AGAIN_SECONDS = 60.0  # how often to try where listening cannot work, or the password is wrong
+_HEALTHY_SECONDS = 10.0  # how long a connection must last before failures are forgotten
+_CREDENTIALS = "28"  # SQLSTATE class: invalid authorization
+
+
+class Owner(Protocol):
+    """What this part needs of the runtime."""
+
+    groups: set[Group]
+
+    def changed(self, group: Group) -> None:
+        """Have the query run again."""
+
+    def heard(self, payloads: list[str]) -> None:
+        """Take a batch of notifications."""
+
+    def regained(self) -> None:
+        """Catch up: anything may have happened."""
+
+    async def before_images(self) -> None:
+        """Prepare to read row images; awaited before triggers are asked to write them."""
+
+    def polls(self, group: Group, cause: str, message: str) -> None:
+        """Have a query poll for a reason."""
+
+
+class Attention:
+    """Own the listener and its successors; lives on the engine's loop."""
+
+    def __init__(self, conninfo: Conninfo, owner: Owner, pulse: Pulse) -> None:
+        self._conninfo = conninfo
+        self._owner = owner
+        self._pulse = pulse
+        self._listener: Listener | None = None
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._backoff = Backoff(0.1, 30.0)
+        self._watcher: asyncio.Task[None] | None = None
+        self._opened_at = 0.0
+        self._closed = False
+        self._connections = 0
+        self.deaf_because = ""  # why notifications cannot arrive at all
+
+    @property
+    def listening(self) -> bool:
+        """Say whether changes are being heard."""
+        return self._listener is not None and self._listener.alive
+
+    @property
+    def epoch(self) -> int:
+        """Number the time since the last connection was made; 0 while nothing can be known."""
+        return self._connections if self.listening or self.deaf_because else 0
+
+    async def open(self) -> None:
+        """Start listening; raises ServerUnavailable. Where listening cannot work, says so and goes on."""
+        try:
+            await self._connect()
+        except CannotListen as error:
+            self._be_deaf(error)
+
+    async def _connect(self) -> None:
+        listener = Listener(
+            self._conninfo, heard=self._owner.heard, lost=self._lost, pulse=self._pulse
+        )
+        await listener.open()
+        self._listener = listener
+        self._connections += 1
+        self._opened_at = asyncio.get_running_loop().time()
+        self.deaf_because = ""
+
+    def _be_deaf(self, error: CannotListen) -> None:
+        """Poll, and try again now and then."""
+        self._connections += 1
+        self.deaf_because = error.message
+        log.warning("pgrt_jupyter polls: %s", error)
+        self._spawn(self._reconnect(_AGAIN_SECONDS))
+
+    async def cover(self, group: Group) -> None:
+        """Make sure that no change from now on is missed; call before the query runs."""
+        if group.covered or not self.listening:
+            return
+        await self.settle()
+        if not self.listening:
+            return
+        assert self._listener is not None
+        try:
+            await self.look_up_writers(group)
+        except psycopg.Error:
+            return  # the loss has been reported; everything runs again after it
+        group.covered = not group.throttle.dirty
+
+    async def look_up_writers(self, group: Group) -> None:
+        """Note who may have found nobody waiting; the query runs again when they have ended."""
+        assert self._listener is not None
+        writers = await self._listener.writers(group.watches)
+        if writers:
+            group.awaited |= writers
+            if self._watcher is None or self._watcher.done():
+                self._watcher = self._spawn(self._watch_writers())
+
+    async def settle(self) -> None:
+        """Hold exactly the keys that the queries' states ask for."""
+        async with self._turn:
+            if not self.listening:
+                return
+            assert self._listener is not None
+            needs = []
+            for group in self._owner.groups:
+                mine = group.needs()
+                group.covered = group.covered and bool(mine)
+                needs += mine
+            plan = interest.plan(needs)
+            if any(need.rows for need in needs):
+                await self._owner.before_images()
+            try:
+                refused = await self._listener.hold(plan.keys)
+                await self._listener.release(self._listener.held - plan.keys.keys())
+            except psycopg.Error:
+                return  # the loss has been reported
+            self._tell_uncovered(plan.uncovered | {plan.keys[key] for key in refused})
+
+    def settle_soon(self) -> None:
+        """Let go, without waiting, of what nobody asks for any more."""
+        self._spawn(self.settle())
+
+    def _tell_uncovered(self, families: Collection[int]) -> None:
+        """Have the queries poll whose keys could not be had."""
+        for group in self._owner.groups:
+            mine = {need.family for need in group.needs()}
+            if mine.intersection(families):
+                self._owner.polls(group, "keys", "too many locks are held to wait for its changes")
+            elif mine:
+                group.polls_because.pop("keys", None)
+
+    async def _watch_writers(self) -> None:
+        """Run queries again when the writers they await have ended."""
+        pause = 0.01
+        while waiting := [group for group in self._owner.groups if group.awaited]:
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+            if not self.listening:
+                return
+            assert self._listener is not None
+            relations = {oid for group in waiting for oid in group.watches}
+            try:
+                present = await self._listener.writers(relations)
+            except psycopg.Error:
+                return
+            for group in waiting:
+                if group.awaited - present:
+                    group.awaited &= present
+                    pause = 0.01
+                    self._owner.changed(group)
+
+    def _lost(self, reason: str) -> None:
+        """Note that nothing is heard any more, and begin to mend it."""
+        self._listener = None
+        if self._closed:
+            return
+        log.warning("pgrt_jupyter lost its connection: %s", reason)
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._opened_at >= _HEALTHY_SECONDS:
+            self._backoff.reset()
+        self._tell_outage(f"connection lost: {reason}")
+        self._spawn(self._reconnect(self._backoff.next()))
+
+    def _tell_outage(self, message: str) -> None:
+        for group in self._owner.groups:
+            group.covered = False
+            group.synced = False
+            group.awaited = frozenset()
+            group.outage = message
+            group.notify()
+
+    async def _reconnect(self, delay: float) -> None:
+        """Try until it works, for ever."""
+        while not self._closed:
+            await asyncio.sleep(delay)
+            try:
+                await self._connect()
+            except CannotListen as error:
+                if error.message != self.deaf_because:
+                    self._connections += 1
+                    self.deaf_because = error.message
+                    self._owner.regained()
+                delay = _AGAIN_SECONDS
+            except PgrtError as error:
+                delay = self._backoff.next()
+                if (error.sqlstate or "").startswith(_CREDENTIALS):
+                    delay = _AGAIN_SECONDS
+                self._tell_outage(f"reconnecting, attempt {self._backoff.attempts}: {error.message}")
+            else:
+                self._owner.regained()
+                return
+
+    async def queue_usage(self) -> float:
+        """Say how full the notification queue is, 0 to 1."""
+        return await self._listener.queue_usage() if self._listener is not None else 0.0
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Stop listening; every lock is gone with the connection."""
+        self._closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        if self._listener is not None:
+            await self._listener.close()
+

@@ -1,0 +1,113 @@
+"""Look now and then at what nobody announces: DDL, lost triggers, new partitions, lost privileges.
+
+Also retries installations that found their table busy, forgets old row images, and looks how full the
+server's notification queue is: triggers stay silent above one half, so queries poll then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from ..errors import PgrtError
+from .sql import load
+
+if TYPE_CHECKING:
+    from .asking import Asking
+    from .attention import Attention
+    from .group import Group
+    from .runtime import Runtime
+
+log = logging.getLogger("pgrt_jupyter")
+
+_RETRY_SECONDS = 1.0
+_QUEUE_FULL = 0.5  # the trigger's own limit
+
+
+class Audit:
+    """Repeat a set of checks; lives on the engine's loop."""
+
+    def __init__(
+        self, runtime: Runtime, attention: Attention, asking: Asking, seconds: float
+    ) -> None:
+        self._runtime = runtime
+        self._attention = attention
+        self._asking = asking
+        self._seconds = seconds
+        self._wake = asyncio.Event()
+        self._retry = _RETRY_SECONDS
+
+    def soon(self) -> None:
+        """Look again shortly: a table was busy."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Check for as long as the engine runs; a failing check is tried again."""
+        while True:
+            await self._pause()
+            if not self._attention.listening:
+                continue
+            try:
+                await self.check()
+            except (PgrtError, psycopg.Error) as error:
+                log.info("audit failed, it will be repeated: %s", error)
+
+    async def _pause(self) -> None:
+        """Wait for the period, or, while tables are busy, a growing part of it."""
+        try:
+            await asyncio.wait_for(self._wake.wait(), self._seconds)
+        except TimeoutError:
+            self._retry = _RETRY_SECONDS
+            return
+        self._wake.clear()
+        await asyncio.sleep(min(self._retry, self._seconds))
+        self._retry *= 2
+
+    async def check(self) -> None:
+        """Do all checks once."""
+        await self._check_queue()
+        groups = list(self._runtime.groups)
+        oids = {oid for group in groups for oid in watched_oids(group)}
+        found: Mapping[int, str] = await self._runtime.on_server(partial(_fingerprints, oids=oids))
+        for group in groups:
+            if not group.closed and not group.throttle.running:
+                await self._check_group(group, found)
+        if any(group.rule is not None for group in groups):
+            await self._asking.prune()
+
+    async def _check_group(self, group: Group, found: Mapping[int, str]) -> None:
+        """Analyse a query again where a definition changed, and complete its triggers."""
+        mine = {oid: found.get(oid, "") for oid in watched_oids(group)}
+        changed = bool(group.fingerprint) and mine != group.fingerprint
+        group.fingerprint = mine
+        if changed:
+            group.reanalyse = True
+            self._runtime.changed(group)
+        elif await self._runtime.ensure_capture(group):
+            self._runtime.changed(group)
+
+    async def _check_queue(self) -> None:
+        """Have everything poll while triggers keep silent because the queue is too full."""
+        full = await self._attention.queue_usage() > _QUEUE_FULL
+        for group in list(self._runtime.groups):
+            if full:
+                message = "the server's notification queue is more than half full"
+                self._runtime.polls(group, "queue", message)
+            elif group.polls_because.pop("queue", None):
+                self._runtime.changed(group)
+
+
+def watched_oids(group: Group) -> set[int]:
+    """List the tables and views whose definition shapes a query."""
+    return set(group.analysed.dependencies.fingerprint_oids) | set(group.watches)
+
+
+def _fingerprints(connection: psycopg.Connection[Any], oids: set[int]) -> Mapping[int, str]:
+    """Read what tells one definition from another."""
+    rows = connection.execute(load("audit_fingerprint"), {"oids": sorted(oids)}).fetchall()
+    return dict(rows)

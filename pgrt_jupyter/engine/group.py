@@ -1,0 +1,314 @@
+"""Hold the state of one query that subscriptions share: what it reads, when it ran, how it stands.
+
+Owned by the engine's loop. Deciding is here, waiting and talking to the server is in `loop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import UUID
+
+from ..config import Conninfo
+from ..errors import PermissionMissing, PgrtError, ServerUnavailable
+from . import frames
+from .analysis import Analysed
+from .backoff import Backoff
+from .capture import Member
+from .filters import Filter
+from .interest import Need
+from .model import Delta, Dependencies, Refresh, Snapshot, Status
+from .notification import Change
+from .refresh import Backend, Outcome, Query
+from .relevance import Verdict, Watched, by_default, watched
+from .statement import Statement
+from .throttle import Throttle
+
+_PLAIN = (str, int, float, bool, Decimal, date, datetime, UUID)  # their repr says all about them
+
+POLL_SECONDS = 10.0  # how often a query runs that cannot be watched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """Say what a subscription asks for; equal specs share one group."""
+
+    statement: Statement
+    conninfo: Conninfo
+    refresh: Refresh
+    throttle_ms: int
+    max_age_ms: int | None
+    key: tuple[str, ...] | None  # None: the primary key, where the result carries it
+    max_rows: int | None
+    dtype_backend: Backend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Tell subscribers how their query stands."""
+
+    status: Status
+    snapshot: Snapshot | None
+    delta: Delta | None
+    error: PgrtError | None
+    message: str  # for people: why the status is what it is
+    key: tuple[str, ...]
+    dependencies: Dependencies
+    refreshed_at: datetime | None
+    refresh_count: int
+
+
+class Subscriber(Protocol):
+    """Take states, on the engine's loop: keep it and return."""
+
+    def told(self, state: State) -> None:
+        """Take the newest state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Say what a table of a family means to the query."""
+
+    relation: int  # the table the query reads
+    table: str  # the name the query finds it by
+    family: int
+    watched: Watched
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Hold one shared query."""
+
+    spec: Spec
+    analysed: Analysed
+    rule: Filter | None
+    watches: Mapping[int, Watch] = field(default_factory=dict)  # by oid of each member table
+    members: tuple[Member, ...] = ()
+    subscribers: dict[Subscriber, bool] = field(default_factory=dict)  # subscriber: paused
+    throttle: Throttle = field(init=False)
+    backoff: Backoff = field(default_factory=lambda: Backoff(1.0, 30.0))
+    snapshot: Snapshot | None = None
+    delta: Delta | None = None
+    error: PgrtError | None = None
+    refreshed_at: datetime | None = None
+    refresh_count: int = 0
+    covered: bool = False  # heard without a gap since the writers in flight were last looked up
+    synced: bool = True  # ran since the listener last came back
+    polls_because: dict[str, str] = field(default_factory=dict)  # by cause: what to tell people
+    outage: str = ""  # what to tell people while nothing can be heard
+    awaited: frozenset[str] = frozenset()  # writers in flight after whose end to run again
+    reanalyse: bool = False
+    closed: bool = False
+    timer: asyncio.TimerHandle | None = None
+    poll_timer: asyncio.TimerHandle | None = None
+    next_run: list[asyncio.Future[None]] = field(default_factory=list)
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a filter is asked in order
+    fingerprint: Mapping[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.throttle = Throttle(self.spec.throttle_ms / 1000)
+
+    @property
+    def paused(self) -> bool:
+        """Say whether nobody wants updates at the moment."""
+        return bool(self.subscribers) and all(self.subscribers.values())
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Give the columns that identify a row of the result."""
+        return self.analysed.dependencies.key if self.spec.key is None else self.spec.key
+
+    @property
+    def query(self) -> Query:
+        """Give what a run needs."""
+        return Query(
+            statement=self.spec.statement,
+            select=self.analysed.select,
+            parameter_types=self.analysed.dependencies.parameter_types,
+            key=self.key,
+            max_rows=self.spec.max_rows,
+            dtype_backend=self.spec.dtype_backend,
+        )
+
+    @property
+    def max_age(self) -> float | None:
+        """Give the seconds after which to run without having heard anything; None: never."""
+        if self.spec.max_age_ms is not None:
+            return self.spec.max_age_ms / 1000
+        return POLL_SECONDS if self.must_poll else None
+
+    @property
+    def must_poll(self) -> bool:
+        """Say whether changes can happen that no trigger announces."""
+        return bool(self.polls_because or self.analysed.dependencies.unwatchable)
+
+    def watch(self, members: Mapping[int, tuple[Member, ...]]) -> None:
+        """Take the families of the tables the query reads."""
+        watches: dict[int, Watch] = {}
+        for relation in self.analysed.dependencies.relations:
+            columns = relation.columns | (self.rule.columns(relation.oid) if self.rule else set())
+            reads = watched(columns, relation.every_column)
+            for member in members.get(relation.oid, ()):
+                known = watches.get(member.oid)
+                watches[member.oid] = Watch(
+                    relation=relation.oid,
+                    table=relation.name if relation.visible else relation.qualified,
+                    family=member.family,
+                    watched=reads if known is None else _joined(reads, known.watched),
+                )
+        self.watches = watches
+        self.members = tuple({m.oid: m for found in members.values() for m in found}.values())
+
+    def needs(self) -> list[Need]:
+        """Say what to hear of now: nothing while the answer to a change is already due.
+
+        A filter function is asked about every change, so its group never stops listening.
+        """
+        if self.closed or self.paused or (self.throttle.dirty and not self._has_function):
+            return []
+        needs = []
+        for watch in self.watches.values():
+            needs.append(
+                Need(
+                    family=watch.family,
+                    tags=watch.watched.tags,
+                    every_column=watch.watched.every_column or self._has_function,
+                    rows=self.rule is not None and self.rule.concerns(watch.relation),
+                )
+            )
+        return needs
+
+    @property
+    def _has_function(self) -> bool:
+        return self.rule is not None and self.rule.function is not None
+
+    def verdict(self, change: Change) -> Verdict:
+        """Decide about a notification; UNSURE here means: ask the filter about the row images."""
+        watch = self.watches[change.relation]
+        if self.rule is None or not self.rule.concerns(watch.relation):
+            return _refreshing(by_default(change, watch.watched))
+        if self.rule.function is None:
+            if by_default(change, watch.watched) is Verdict.IGNORE:
+                return Verdict.IGNORE
+            if self.throttle.dirty:
+                return Verdict.REFRESH
+        return Verdict.UNSURE if change.images else Verdict.REFRESH
+
+    def succeeded(self, outcome: Outcome) -> None:
+        """Take the outcome of a run; an equal result changes nothing but its age."""
+        self.refresh_count += 1
+        self.refreshed_at = outcome.ran_at
+        self.error = None
+        self.backoff.reset()
+        if outcome.snapshot is not None:
+            self.snapshot, self.delta = outcome.snapshot, outcome.delta
+
+    def failed(self, error: PgrtError) -> None:
+        """Take a failure; the last good result stays, unless the role may no longer see it."""
+        self.error = error
+        self.reanalyse = not isinstance(error, ServerUnavailable)
+        if isinstance(error, PermissionMissing) and self.snapshot is not None:
+            self.snapshot = _blank(self.snapshot, self.spec.dtype_backend)
+            self.delta = None
+
+    def state(self) -> State:
+        """Put together what subscribers are told."""
+        status, message = self._standing()
+        return State(
+            status=status,
+            snapshot=self.snapshot,
+            delta=self.delta,
+            error=self.error,
+            message=message,
+            key=self.key,
+            dependencies=self.analysed.dependencies,
+            refreshed_at=self.refreshed_at,
+            refresh_count=self.refresh_count,
+        )
+
+    def _standing(self) -> tuple[Status, str]:
+        """Give the most telling of the states that apply."""
+        if self.closed:
+            return Status.CLOSED, ""
+        if self.snapshot is None and self.error is None:
+            return Status.STARTING, ""
+        if self.outage or not self.synced or isinstance(self.error, ServerUnavailable):
+            return Status.STALE, self.outage or (str(self.error) if self.error else "catching up")
+        if self.error is not None:
+            return Status.ERROR, str(self.error)
+        if self.must_poll:
+            unwatchable = self.analysed.dependencies.unwatchable
+            told = [f"cannot be watched: {', '.join(unwatchable)}"] if unwatchable else []
+            return Status.POLLING, "; ".join([*self.polls_because.values(), *told])
+        return Status.LIVE, ""
+
+    def notify(self) -> None:
+        """Tell every subscriber how things stand."""
+        state = self.state()
+        for subscriber in list(self.subscribers):
+            subscriber.told(state)
+
+    def cancel_timers(self) -> None:
+        """Forget what was planned."""
+        for timer in (self.timer, self.poll_timer):
+            if timer is not None:
+                timer.cancel()
+        self.timer = self.poll_timer = None
+
+
+def _joined(one: Watched, other: Watched) -> Watched:
+    """Combine what two relations of one family make of a member."""
+    return Watched(
+        tags=one.tags | other.tags, every_column=one.every_column or other.every_column
+    )
+
+
+def _refreshing(verdict: Verdict) -> Verdict:
+    """Refresh when unsure."""
+    return Verdict.IGNORE if verdict is Verdict.IGNORE else Verdict.REFRESH
+
+
+def _blank(snapshot: Snapshot, backend: Backend) -> Snapshot:
+    """Make the result without its rows."""
+    return Snapshot(
+        version=snapshot.version + 1,
+        frame=frames.empty(snapshot.columns, dtype_backend=backend),
+        columns=snapshot.columns,
+        digest=b"",
+        refreshed_at=snapshot.refreshed_at,
+        truncated=False,
+    )
+
+
+def shared(spec: Spec) -> tuple[Any, ...]:
+    """Give what must be equal for two subscriptions to share a group."""
+    refresh, values = spec.refresh, spec.statement.values
+    try:
+        hash(refresh)
+        rule: Any = refresh
+    except TypeError:
+        rule = repr(refresh) if _is_plain(refresh) else id(refresh)
+    return (
+        spec.statement.text,
+        repr(values) if _is_plain(values) else id(values),
+        spec.conninfo.value,
+        rule,
+        spec.throttle_ms,
+        spec.max_age_ms,
+        spec.key,
+        spec.max_rows,
+        spec.dtype_backend,
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether a value's text says all about it."""
+    if isinstance(value, Mapping):
+        return all(_is_plain(key) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in _PLAIN

@@ -1,0 +1,110 @@
+"""Read the images of changed rows that triggers wrote while a filter waits for them.
+
+What is new is what became visible since the last read, by snapshot and not by number: a writer that
+commits late is still seen, once. Runs on worker threads under the installing role, the only one that
+may read `_pgrt.changes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from .model import RowChange
+from .sessions import Connection
+from .sql import load
+
+_OPERATIONS = {"I": "insert", "U": "update", "D": "delete"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """Hold one changed row: typed values before and after."""
+
+    relation: int
+    operation: str
+    old: Mapping[str, Any] | None
+    new: Mapping[str, Any] | None
+    hashed: frozenset[str] = field(default_factory=frozenset)
+
+    def as_change(self, table: str) -> RowChange:
+        """Describe the row to a filter, under the name the query knows its table by."""
+        old, new = self.old, self.new
+        changes = {}
+        if old is not None and new is not None:
+            changes = {name: (old[name], new[name]) for name in new if _differs(old, new, name)}
+        row = old if self.operation == "delete" else new
+        return RowChange(
+            operation=self.operation,
+            table=table,
+            row=row,
+            old=old,
+            changes=changes,
+            hashed=self.hashed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pair what was read with the snapshot to read from next."""
+
+    snapshot: str
+    images: tuple[Image, ...]
+
+
+def now(connection: Connection) -> str:
+    """Give the snapshot of this moment."""
+    row = connection.execute("SELECT pg_catalog.pg_current_snapshot()::text").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def read(connection: Connection, since: str, tables: Mapping[int, tuple[str, str]]) -> Batch:
+    """Read the images of some relations (oid: schema and name) since a snapshot."""
+    rows: list[Any] = connection.execute(load("images_read"), {"since": since}).fetchall()
+    snapshot = str(rows[0][0])
+    images: list[Image] = []
+    for oid, name in tables.items():
+        mine = [row[2:] for row in rows if row[1] == oid]
+        if mine:
+            images += _typed(connection, oid, name, mine)
+    return Batch(snapshot, tuple(images))
+
+
+def prune(connection: Connection, before: str) -> None:
+    """Delete images that were committed before a snapshot."""
+    connection.execute(load("images_prune"), {"before": before})
+
+
+def _typed(
+    connection: Connection, oid: int, name: tuple[str, str], rows: Sequence[Sequence[Any]]
+) -> list[Image]:
+    """Have the server turn the stored text back into values of the columns' types."""
+    stored = [text for _, old, _, new, _ in rows for text in (old, new) if text is not None]
+    query = sql.SQL(load("images_typed")).format(table=sql.Identifier(*name))
+    cursor = connection.cursor(row_factory=dict_row)
+    values = iter(cursor.execute(query, {"images": stored}).fetchall())
+    images = []
+    for operation, old, old_hashes, new, new_hashes in rows:
+        before = {**next(values), **old_hashes} if old is not None else None
+        after = {**next(values), **new_hashes} if new is not None else None
+        images.append(
+            Image(
+                relation=oid,
+                operation=_OPERATIONS[operation],
+                old=before,
+                new=after,
+                hashed=frozenset({**(old_hashes or {}), **(new_hashes or {})}),
+            )
+        )
+    return images
+
+
+def _differs(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> bool:
+    """Compare so that 1.0 and 1.00 are different, as they are to the server."""
+    before, after = old.get(name), new[name]
+    return before is not after and (type(before) is not type(after) or str(before) != str(after))

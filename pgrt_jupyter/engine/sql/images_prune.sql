@@ -1,0 +1,5 @@
+-- Purpose: forget images that every engine has had time to read: those committed before an old snapshot.
+-- Parameters: before (pg_snapshot as text).
+DELETE FROM _pgrt.changes AS c
+WHERE c.xid < pg_catalog.pg_snapshot_xmax(%(before)s::pg_catalog.pg_snapshot)
+  AND pg_catalog.pg_visible_in_snapshot(c.xid, %(before)s::pg_catalog.pg_snapshot)

@@ -1,0 +1,215 @@
+"""Show a result as a live table in a notebook, fed from any thread.
+
+The front end gets rows as custom messages (`protocol`), pushed by whatever thread calls `show`, so that a
+table moves while a cell keeps the kernel's main thread busy. `viewer` decides what each view in a browser
+gets; this module holds the lock, the comm and the thread that watches over unacknowledged pushes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import datetime as dt
+import itertools
+import pathlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+import traitlets
+
+from . import protocol, window
+from .viewer import Viewer
+from .window import Shown
+
+MAX_VIEWERS = 64  # a browser is not trusted: tokens are its own invention
+TICK = 1.0  # seconds
+
+
+def _bundle() -> pathlib.Path:
+    path = pathlib.Path(__file__).parent / "static" / "widget.js"
+    if not path.is_file():
+        raise ImportError(f"{path} is missing: the table is built by `make setup` or by `npm run build` in js/")
+    return path
+
+
+class LiveTable(anywidget.AnyWidget):
+    """Show the last `Shown` it was given, in as many views as there are.
+
+    `on_viewers` is called with the number of views whenever it changes, on any thread.
+    """
+
+    _esm = _bundle()
+    title = traitlets.Unicode().tag(sync=True)
+    height = traitlets.Int(320).tag(sync=True)  # CSS pixels
+
+    def __init__(self, *, title: str, height: int = 320) -> None:
+        self._lock = threading.RLock()
+        self._viewers_changed = threading.Condition(self._lock)
+        self._shown = window.NOTHING
+        self._text = window.Text(None)
+        self._viewers: dict[str, Viewer] = {}
+        self._seq = itertools.count(1)
+        self._watcher: threading.Thread | None = None
+        self._asked = False
+        self._closed = False
+        self.on_viewers: Callable[[int], None] | None = None
+        self._outside = _outside_cells()
+        self._outside.copy().run(lambda: super(LiveTable, self).__init__(title=title, height=height))
+        self.on_msg(self._receive)
+
+    def show(self, shown: Shown) -> None:
+        """Show a result or a new status; callable from any thread."""
+        with self._lock:
+            if shown.frame is not self._shown.frame:
+                self._text = window.Text(shown.frame)
+            self._shown = shown
+            for viewer in self._viewers.values():
+                viewer.behind = True
+            self._push()
+
+    def close(self) -> None:
+        """Close the table in every browser, its layout with it; a second call does nothing."""
+        with self._lock:
+            self._closed = True
+            self._viewers.clear()
+            self._viewers_changed.notify_all()
+            watcher = self._watcher
+        if watcher is not None and watcher is not threading.current_thread():
+            watcher.join()
+        layout = self.layout
+        super().close()
+        layout.close()
+
+    @property
+    def viewers(self) -> int:
+        """Count the views in browsers."""
+        return len(self._viewers)
+
+    def __repr__(self) -> str:
+        return f"LiveTable(title={self.title!r})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle
+        return {**data, "text/html": window.html_snapshot(self._shown)}, metadata
+
+    def _receive(self, _widget: object, content: object, _buffers: object) -> None:
+        """Take a browser's message, on whatever thread the kernel handles comms."""
+        request = protocol.read(content)
+        if request is None:
+            return
+        before = self.viewers
+        with self._lock:
+            if not self._closed:
+                self._answer(request)
+            after = self.viewers
+        self._tell(before, after)
+
+    def _answer(self, request: protocol.Request) -> None:
+        token = request["viewer"]
+        if request["type"] == "bye":
+            self._viewers.pop(token, None)
+            return
+        viewer = self._viewers.get(token)
+        if viewer is None:
+            if request["type"] != "hello" or len(self._viewers) >= MAX_VIEWERS:
+                return
+            viewer = self._viewers[token] = Viewer(token)
+            self._watch()
+        viewer.heard()
+        match request["type"]:
+            case "hello" | "window":
+                viewer.want(request["start"], request["count"])
+                self._send_to(viewer)
+            case "beat":
+                viewer.behind = True
+            case "ack":
+                viewer.acknowledge(request["of"])
+        self._push()
+
+    def _push(self) -> None:
+        now = time.monotonic()
+        for viewer in self._viewers.values():
+            if viewer.may_be_sent(now):
+                self._send_to(viewer)
+
+    def _send_to(self, viewer: Viewer) -> None:
+        message = viewer.compose(
+            self._shown,
+            self._text,
+            seq=next(self._seq),
+            now=time.monotonic(),
+            clock=dt.datetime.now(dt.UTC),
+        )
+        self._outside.copy().run(self.send, message)
+
+    def _tell(self, before: int, after: int) -> None:
+        if before != after and self.on_viewers is not None:
+            self.on_viewers(after)
+
+    def _watch(self) -> None:
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._tick, name="pgrt-table", daemon=True)
+            self._watcher.start()
+
+    def _tick(self) -> None:
+        """Push what was held back and let go of silent viewers, while there are any."""
+        while True:
+            with self._lock:
+                self._viewers_changed.wait_for(lambda: not self._viewers, TICK)
+                if not self._viewers:
+                    self._watcher = None
+                    return
+                self._push()
+                ask, self._asked = not self._asked, True
+            if ask:
+                _when_free(self._main_is_free)
+
+    def _main_is_free(self) -> None:
+        with self._lock:
+            self._asked = False
+            before = self.viewers
+            for viewer in list(self._viewers.values()):
+                viewer.free(TICK)
+                if viewer.is_gone:
+                    del self._viewers[viewer.token]
+            self._viewers_changed.notify_all()
+            after = self.viewers
+        self._tell(before, after)
+
+
+def _kernel() -> Any:
+    """Return the running ipykernel, or None; without importing IPython where nobody else did."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import get_ipython  # noqa: PLC0415
+
+    return getattr(get_ipython(), "kernel", None)
+
+
+def _when_free(call: Callable[[], None]) -> None:
+    """Call on the kernel's main loop once it is free; at once where there is none."""
+    loop = getattr(getattr(_kernel(), "io_loop", None), "asyncio_loop", None)
+    if loop is None or loop.is_closed():
+        call()
+    else:
+        loop.call_soon_threadsafe(call)
+
+
+def _outside_cells() -> contextvars.Context:
+    """Give a context in which a comm message belongs to no cell.
+
+    ipykernel 7.4 routes replies on a comm to the shell of the cell that last sent on it, which is
+    the main one and may be busy; a message without a parent leaves the front end's own choice, a subshell
+    in JupyterLab, so that scrolling is answered while a cell runs. Other versions ignore this.
+    """
+    context = contextvars.copy_context()
+    parent = getattr(_kernel(), "_shell_parent", None)
+    if isinstance(parent, contextvars.ContextVar):
+        context.run(parent.set, {})
+    return context
