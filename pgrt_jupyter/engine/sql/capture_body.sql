@@ -6,9 +6,9 @@ DECLARE
   _pgrt_many boolean;
   _pgrt_images text := '';
 BEGIN
-  IF CASE WHEN pg_catalog.pg_try_advisory_lock({relation_key}) THEN pg_catalog.pg_advisory_unlock({relation_key})
+  IF (CASE WHEN pg_catalog.pg_try_advisory_lock({relation_key}) THEN pg_catalog.pg_advisory_unlock({relation_key})
           WHEN pg_catalog.pg_try_advisory_lock({relation_key}) THEN pg_catalog.pg_advisory_unlock({relation_key})
-          ELSE false END THEN
+          ELSE false END) THEN
     RETURN NULL;
   END IF;
   -- A full notification queue would fail the writer's commit; the engines poll while it is so full.
@@ -35,9 +35,9 @@ BEGIN
     IF _pgrt_changed = '{{}}' THEN RETURN NULL; END IF;
     IF pg_catalog.cardinality(_pgrt_changed) > 50 THEN _pgrt_changed := NULL; END IF;
     IF _pgrt_changed IS NOT NULL
-       AND CASE WHEN pg_catalog.pg_try_advisory_lock({every_key}) THEN pg_catalog.pg_advisory_unlock({every_key})
+       AND (CASE WHEN pg_catalog.pg_try_advisory_lock({every_key}) THEN pg_catalog.pg_advisory_unlock({every_key})
                 WHEN pg_catalog.pg_try_advisory_lock({every_key}) THEN pg_catalog.pg_advisory_unlock({every_key})
-                ELSE false END
+                ELSE false END)
        AND NOT EXISTS (
          SELECT FROM pg_catalog.unnest(_pgrt_changed) AS _pgrt_tag
          WHERE NOT CASE WHEN pg_catalog.pg_try_advisory_lock({relation_key} + _pgrt_tag)
@@ -49,9 +49,9 @@ BEGIN
     END IF;
   END IF;
   IF TG_OP <> 'TRUNCATE'
-     AND NOT CASE WHEN pg_catalog.pg_try_advisory_lock({rows_key}) THEN pg_catalog.pg_advisory_unlock({rows_key})
+     AND NOT (CASE WHEN pg_catalog.pg_try_advisory_lock({rows_key}) THEN pg_catalog.pg_advisory_unlock({rows_key})
                   WHEN pg_catalog.pg_try_advisory_lock({rows_key}) THEN pg_catalog.pg_advisory_unlock({rows_key})
-                  ELSE false END THEN
+                  ELSE false END) THEN
     IF TG_OP = 'INSERT' THEN
       IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
         INSERT INTO _pgrt.changes (relation, operation, new)

@@ -2,7 +2,7 @@
       IF EXISTS (SELECT FROM _pgrt_new OFFSET 100) THEN
         _pgrt_changed := NULL;
       ELSE
-        SELECT CASE WHEN bool_or({unmatched}) THEN NULL ELSE {changed} END
+        SELECT CASE WHEN pg_catalog.bool_or({unmatched}) THEN NULL ELSE {changed} END
           INTO _pgrt_changed
           FROM _pgrt_old AS _pgrt_o FULL JOIN _pgrt_new AS _pgrt_n ON {same_key};
       END IF;
