@@ -1,9 +1,10 @@
-"""Describe every message between the kernel and a table in a browser; `js/src/protocol.ts` mirrors it.
+"""Describe every message between the kernel and a table in a browser.
 
-All are custom messages of the widget's comm: rows never travel as traits, which would be saved with
-the notebook. Every message names its `type`, a `seq` that grows by sender, and the `viewer`: the
-random token a view in a browser chose for itself, since a comm reaches all views of a widget.
-No field is called `id`: ipykernel 7.4 routes comm replies by a string of that name.
+`js/src/protocol.ts` mirrors this file. All are custom messages of the widget's comm: rows never
+travel as traits, which would be saved with the notebook. Every message names its `type`, a `seq`
+that grows by sender, and the `viewer`: the random token a view in a browser chose for itself, since
+a comm reaches all views of a widget. No field is called `id`: ipykernel 7.4 routes comm replies by
+a string of that name.
 
     browser → kernel    hello    here I am, showing these rows; answer with a window
                         window   these rows, please
@@ -14,7 +15,7 @@ No field is called `id`: ipykernel 7.4 routes comm replies by a string of that n
                         patch    the cells that changed since version `base`, and the state
                         state    the state alone
 
-A cell is text as PostgreSQL would print it, or null for NULL. `samples` of both directions are in
+A cell is text as PostgreSQL would print it, or null for NULL. Samples of both directions are in
 `tests/protocol/`, read by the test suites of both sides.
 """
 

@@ -2,15 +2,15 @@
 
 Time comes in as `now`, in seconds; nothing is sent from here. The rules:
 
-- One push is in flight. While it is not acknowledged further updates only mark the viewer as behind;
-  the acknowledgement brings the newest state, whatever was skipped.
+- One push is in flight. While it is not acknowledged further updates only mark the viewer as
+  behind; the acknowledgement brings the newest state, whatever was skipped.
 - A kernel running a cell may be unable to hear acknowledgements, while the browser sees every push.
   So an unacknowledged push holds back the next one for a second, not for ever.
 - A viewer is gone after it said bye, or after the kernel was free to hear it and heard nothing: for
-  `UNANSWERED` seconds with a push in flight, for `SILENT` seconds without (browsers send a beat every
-  ten). Time during which the kernel was busy does not count.
-- What changed since the last push goes out as a patch if the viewer holds the same rows and columns and
-  fewer than half of the cells differ; else as a whole window.
+  `UNANSWERED` seconds with a push in flight, for `SILENT` seconds without (browsers send a beat
+  every ten). Time during which the kernel was busy does not count.
+- What changed since the last push goes out as a patch if the viewer holds the same rows and columns
+  and at most half of the cells differ; else as a whole window.
 """
 
 from __future__ import annotations

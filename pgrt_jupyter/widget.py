@@ -1,7 +1,7 @@
 """Show a result as a live table in a notebook, fed from any thread.
 
-The front end gets rows as custom messages (`protocol`), pushed by whatever thread calls `show`, so that a
-table moves while a cell keeps the kernel's main thread busy. `viewer` decides what each view in a browser
+The front end gets rows as custom messages (`protocol`), pushed by whatever thread calls `show`, so
+that a table moves while a cell keeps the kernel's main thread busy. `viewer` decides what each view
 gets; this module holds the lock, the comm and the thread that watches over unacknowledged pushes.
 """
 
@@ -31,7 +31,9 @@ TICK = 1.0  # seconds
 def _bundle() -> pathlib.Path:
     path = pathlib.Path(__file__).parent / "static" / "widget.js"
     if not path.is_file():
-        raise ImportError(f"{path} is missing: the table is built by `make setup` or by `npm run build` in js/")
+        raise ImportError(
+            f"{path} is missing: the table is built by `make setup` or by `npm run build` in js/"
+        )
     return path
 
 
@@ -57,7 +59,9 @@ class LiveTable(anywidget.AnyWidget):
         self._closed = False
         self.on_viewers: Callable[[int], None] | None = None
         self._outside = _outside_cells()
-        self._outside.copy().run(lambda: super(LiveTable, self).__init__(title=title, height=height))
+        self._outside.copy().run(
+            lambda: super(LiveTable, self).__init__(title=title, height=height)
+        )
         self.on_msg(self._receive)
 
     def show(self, shown: Shown) -> None:
@@ -187,7 +191,7 @@ def _kernel() -> Any:
     """Return the running ipykernel, or None; without importing IPython where nobody else did."""
     if "IPython" not in sys.modules:
         return None
-    from IPython import get_ipython  # noqa: PLC0415
+    from IPython import get_ipython
 
     return getattr(get_ipython(), "kernel", None)
 
@@ -205,8 +209,8 @@ def _outside_cells() -> contextvars.Context:
     """Give a context in which a comm message belongs to no cell.
 
     ipykernel 7.4 routes replies on a comm to the shell of the cell that last sent on it, which is
-    the main one and may be busy; a message without a parent leaves the front end's own choice, a subshell
-    in JupyterLab, so that scrolling is answered while a cell runs. Other versions ignore this.
+    the main one and may be busy; a message without a parent leaves the front end's own choice, a
+    subshell in JupyterLab, so that scrolling is answered while a cell runs. Others ignore this.
     """
     context = contextvars.copy_context()
     parent = getattr(_kernel(), "_shell_parent", None)

@@ -208,10 +208,11 @@ def _values(series: pd.Series) -> Iterable[Any]:
     convert = getattr(array, "__arrow_array__", None)
     if convert is None:
         return cast(Iterable[Any], array)
+    arrow = convert()
     try:
-        return cast(Iterable[Any], convert().to_pylist())
-    except (pa.ArrowException, ValueError, OverflowError):  # beyond Python's years 1-9999
-        return cast(Iterable[Any], array)
+        return cast(Iterable[Any], arrow.to_pylist())
+    except (ValueError, OverflowError):  # beyond Python's years 1 to 9999
+        return cast(Iterable[Any], arrow.cast(pa.string()).to_pylist())
 
 
 def _written(value: Any) -> str:
@@ -223,13 +224,15 @@ def _written(value: Any) -> str:
         case decimal.Decimal():
             return format(value, "f")
         case dt.datetime() | dt.time():
-            return _fraction(value.isoformat(sep=" ") if isinstance(value, dt.datetime) else value.isoformat())
+            return _fraction(
+                value.isoformat(sep=" ") if isinstance(value, dt.datetime) else value.isoformat()
+            )
         case dt.timedelta():
             return _interval(0, value.days, value.seconds * 10**6 + value.microseconds)
         case pa.MonthDayNano():
             return _interval(value.months, value.days, value.nanoseconds // 1000)
         case bytes() | bytearray() | memoryview():
-            return "\\x" + bytes(value[: MAX_TEXT]).hex()
+            return "\\x" + bytes(value[:MAX_TEXT]).hex()
         case dict():
             return json.dumps(value, ensure_ascii=False, default=str)
         case list() | tuple():

@@ -1,0 +1,350 @@
+"""Offer the verbs: an `Engine` and the module-level functions of one default engine."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+from . import embedded
+from .config import Conninfo, resolve
+from .delivery import Deliver, Delivery
+from .engine import capture, sessions
+from .engine.group import Group, Spec
+from .engine.loop import EngineLoop
+from .engine.model import Refresh, ResultColumn
+from .engine.refresh import Backend
+from .engine.statement import parse
+from .errors import (
+    ConfigurationError,
+    EngineNotRunning,
+    EngineRunning,
+    PgrtError,
+    SubscriptionNotFound,
+)
+from .live import ErrorHandler, LiveQuery, _Subscription
+
+log = logging.getLogger("pgrt_jupyter")
+Params = Mapping[str, Any] | Sequence[Any] | None
+
+_running: set[Engine] = set()
+_default: Engine | None = None
+_lock = threading.RLock()
+
+
+class Engine:
+    """Keep live queries on one database; its verbs may be called from any thread.
+
+    One engine thread, one listening connection, at most `pool_size` query connections per role.
+    """
+
+    def __init__(
+        self,
+        conninfo: str = "",
+        *,
+        query_conninfo: str | None = None,
+        throttle_ms: int = 500,
+        pool_size: int = 4,
+        error_handler: ErrorHandler | None = None,
+        deliver: Deliver = "auto",
+        dtype_backend: Literal["pyarrow", "numpy_nullable"] = "pyarrow",
+    ) -> None:
+        if dtype_backend not in ("pyarrow", "numpy_nullable"):
+            raise ConfigurationError(
+                f"dtype_backend={dtype_backend!r}: use 'pyarrow' or 'numpy_nullable'."
+            )
+        self._conninfo = resolve(conninfo)
+        self._query_conninfo = resolve(query_conninfo) if query_conninfo else self._conninfo
+        self._throttle_ms = _whole("throttle_ms", throttle_ms, 0)
+        self._pool_size = _whole("pool_size", pool_size, 1)
+        self._error_handler = error_handler or _log_error
+        self._deliver = deliver
+        self._dtype_backend: Backend = dtype_backend
+        self._queries: dict[str, LiveQuery] = {}
+        self._lock = threading.RLock()
+        self._loop: EngineLoop | None = None
+        self._delivery: Delivery | None = None
+
+    @property
+    def running(self) -> bool:
+        """Say whether the engine has been started and not shut down."""
+        return self._loop is not None
+
+    def start(self) -> Engine:
+        """Connect and begin to listen; an engine that runs stays as it is. Raises ServerUnavailable."""
+        with self._lock:
+            if self._loop is None:
+                delivery = Delivery(self._deliver)
+                loop = EngineLoop(self._conninfo, pool_size=self._pool_size, report=self._report)
+                try:
+                    loop.start()
+                except BaseException:
+                    delivery.stop()
+                    raise
+                self._loop, self._delivery = loop, delivery
+                _running.add(self)
+        return self
+
+    def sub(
+        self,
+        name: str,
+        sql: str | None = None,
+        params: Params = None,
+        *,
+        refresh: Refresh = None,
+        throttle_ms: int | None = None,
+        max_age_ms: int | None = None,
+        key: str | Sequence[str] | None = None,
+        max_rows: int | None = None,
+        query_conninfo: str | None = None,
+        error_handler: ErrorHandler | None = None,
+    ) -> LiveQuery:
+        """Make a query live under a name and return it with its first result.
+
+        Without `sql`, give the running subscription of that name, or raise SubscriptionNotFound.
+        Under a name that is taken the query is replaced and the object, its observers and its
+        tables stay; in a program that serves several tenants the name must carry the tenant. Raises
+        ConfigurationError, QueryRefused, QueryFailed, PermissionMissing or ServerUnavailable, and
+        then whatever was running is as it was.
+        """
+        if sql is None:
+            return self._found(name)
+        loop, delivery = self._parts()
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError("A subscription's name is a non-empty string.")
+        throttle = self._throttle_ms if throttle_ms is None else throttle_ms
+        spec = Spec(
+            statement=parse(sql, params),
+            conninfo=self._role(query_conninfo),
+            refresh=refresh,
+            throttle_ms=_whole("throttle_ms", throttle, 0),
+            max_age_ms=None if max_age_ms is None else _whole("max_age_ms", max_age_ms, 1),
+            key=_names(key),
+            max_rows=None if max_rows is None else _whole("max_rows", max_rows, 1),
+            dtype_backend=self._dtype_backend,
+        )
+        handler = error_handler or self._error_handler
+        with self._lock:
+            query = self._queries.get(name) or LiveQuery(name, loop, delivery, handler)
+            subscription = _Subscription(query)
+            group = loop.call(loop.runtime.subscribe, spec, subscription)
+            query.attach(group, subscription, sql, params)
+            query._error_handler = handler
+            query._on_close = self._closed
+            query.throttle_ms = spec.throttle_ms
+            self._queries[name] = query
+        return query
+
+    def unsub(self, name: str) -> bool:
+        """End a subscription and say whether there was one; its object keeps the last df."""
+        query = self._queries.get(name)
+        if query is None:
+            return False
+        query.close()
+        return True
+
+    def subscriptions(self) -> dict[str, LiveQuery]:
+        """Give the running subscriptions by name."""
+        return dict(self._queries)
+
+    def shutdown(self) -> bool:
+        """End every subscription and close every connection; say whether the engine was running.
+
+        What was installed in the database stays; it is silent while nobody waits.
+        """
+        with self._lock:
+            loop, delivery = self._loop, self._delivery
+            if loop is None or delivery is None:
+                return False
+            for query in list(self._queries.values()):
+                query.close()
+            self._loop = self._delivery = None
+            _running.discard(self)
+            loop.close()
+            delivery.stop()
+        return True
+
+    def destroy(self) -> list[str]:
+        """Drop everything of ours from the database and say what; raises EngineRunning."""
+        if self.running:
+            raise EngineRunning
+        return _destroy(self._conninfo)
+
+    def __enter__(self) -> Engine:
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.shutdown()
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "not running"
+        return f"Engine({self._conninfo}, {state}, {len(self._queries)} subscriptions)"
+
+    def _parts(self) -> tuple[EngineLoop, Delivery]:
+        if self._loop is None or self._delivery is None:
+            raise EngineNotRunning
+        return self._loop, self._delivery
+
+    def _found(self, name: str) -> LiveQuery:
+        if name in self._queries:
+            return self._queries[name]
+        known = ", ".join(sorted(self._queries)) or "none"
+        raise SubscriptionNotFound(
+            f"No subscription has the name {name!r}.", hint=f"running subscriptions: {known}."
+        )
+
+    def _role(self, conninfo: str | None) -> Conninfo:
+        return resolve(conninfo) if conninfo else self._query_conninfo
+
+    def _closed(self, query: LiveQuery) -> None:
+        if self._queries.get(query.name) is query:
+            del self._queries[query.name]
+
+    def _report(self, group: Group | None, error: PgrtError) -> None:
+        """Hand an error to the queries it is about; on the engine's loop."""
+        subscribers = list(group.subscribers) if group is not None else []
+        for subscriber in subscribers:
+            cast(_Subscription, subscriber).query.fail(error)
+
+
+def start(
+    conninfo: str = "",
+    *,
+    query_conninfo: str | None = None,
+    throttle_ms: int = 500,
+    pool_size: int = 4,
+    error_handler: ErrorHandler | None = None,
+    deliver: Deliver = "auto",
+    dtype_backend: Literal["pyarrow", "numpy_nullable"] = "pyarrow",
+) -> Engine:
+    """Start the default engine, or give the one that runs.
+
+    `conninfo` is a libpq string or URL; empty means PGRT_DSN, DATABASE_URL, then libpq's own environment.
+    It is the role that installs triggers and listens; `query_conninfo` the one that runs queries.
+    Raises ConfigurationError or ServerUnavailable.
+    """
+    global _default
+    with _lock:
+        if _default is None or not _default.running:
+            engine = Engine(
+                conninfo,
+                query_conninfo=query_conninfo,
+                throttle_ms=throttle_ms,
+                pool_size=pool_size,
+                error_handler=error_handler,
+                deliver=deliver,
+                dtype_backend=dtype_backend,
+            )
+            _default = engine.start()
+        return _default
+
+
+def default_engine() -> Engine | None:
+    """Give the default engine, if it runs."""
+    return _default if _default is not None and _default.running else None
+
+
+def sub(
+    name: str,
+    sql: str | None = None,
+    params: Params = None,
+    *,
+    refresh: Refresh = None,
+    throttle_ms: int | None = None,
+    max_age_ms: int | None = None,
+    key: str | Sequence[str] | None = None,
+    max_rows: int | None = None,
+    query_conninfo: str | None = None,
+    error_handler: ErrorHandler | None = None,
+) -> LiveQuery:
+    """Make a query live on the default engine; see `Engine.sub`. Raises EngineNotRunning as well."""
+    engine = default_engine()
+    if engine is None:
+        if sql is None:
+            raise SubscriptionNotFound(f"No subscription has the name {name!r}: no engine is running.")
+        raise EngineNotRunning
+    return engine.sub(
+        name,
+        sql,
+        params,
+        refresh=refresh,
+        throttle_ms=throttle_ms,
+        max_age_ms=max_age_ms,
+        key=key,
+        max_rows=max_rows,
+        query_conninfo=query_conninfo,
+        error_handler=error_handler,
+    )
+
+
+def unsub(name: str) -> bool:
+    """End a subscription of the default engine; say whether there was one."""
+    engine = default_engine()
+    return engine.unsub(name) if engine is not None else False
+
+
+def subscriptions() -> dict[str, LiveQuery]:
+    """Give the default engine's subscriptions by name."""
+    engine = default_engine()
+    return engine.subscriptions() if engine is not None else {}
+
+
+def shutdown() -> bool:
+    """End the default engine; say whether it was running."""
+    engine = default_engine()
+    return engine.shutdown() if engine is not None else False
+
+
+def destroy(conninfo: str = "") -> list[str]:
+    """Drop everything of ours from a database and say what; raises EngineRunning."""
+    if _running:
+        raise EngineRunning
+    return _destroy(resolve(conninfo))
+
+
+def embedded_postgres(path: str | None = None) -> str:
+    """Give the conninfo of a private local server, started on first use; `path` keeps its data."""
+    return embedded.embedded_postgres(path)
+
+
+def result(name: str) -> ResultColumn:
+    """Stand, in a refresh mapping, for the values of a column of the current result."""
+    return ResultColumn(name)
+
+
+def _destroy(conninfo: Conninfo) -> list[str]:
+    """Drop everything of ours over a connection made for it."""
+    with sessions.translated():
+        connection = sessions.connect(conninfo)
+        try:
+            return capture.uninstall(connection)
+        finally:
+            connection.close()
+
+
+def _log_error(error: PgrtError, query: LiveQuery | None) -> None:
+    """Log an error; the default error handler."""
+    log.error("%s: %s", query.name if query is not None else "engine", error)
+
+
+def _names(key: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Take a key given as one name or several."""
+    if key is None:
+        return None
+    return (key,) if isinstance(key, str) else tuple(key)
+
+
+def _whole(name: str, value: int, least: int) -> int:
+    """Check a number that came from outside."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name}={value!r}: a whole number of at least {least} is needed.")
+    return value
+
+
+@atexit.register
+def _shut_down_all() -> None:
+    """End every engine before the interpreter goes."""
+    for engine in list(_running):
+        engine.shutdown()

@@ -1,0 +1,415 @@
+"""Hold a live query's result as traits.
+
+`LiveQuery` is not a widget: its traits are read straight from the newest state the engine told, so
+`lq.df` is current at once, even inside a cell that blocks the kernel; only the notification of
+observers waits for the thread they belong to. Results replace each other and are never mutated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import traitlets
+from psycopg import adapters
+
+from .delivery import Delivery, Observer, show_error
+from .engine import group as engine_group
+from .engine.loop import EngineLoop
+from .engine.model import Delta, Status
+from .errors import EngineNotRunning, PgrtError
+
+if TYPE_CHECKING:
+    from .widget import LiveTable
+
+ErrorHandler = Callable[[PgrtError, "LiveQuery | None"], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Hold everything a LiveQuery shows at one moment."""
+
+    df: pd.DataFrame
+    status: str
+    error: PgrtError | None
+    delta: Delta | None
+    refreshed_at: datetime | None
+    refresh_count: int
+    version: int
+    key: tuple[str, ...]
+    tables: Mapping[str, frozenset[str]]
+    unwatched: tuple[str, ...]
+    message: str
+    types: tuple[str, ...]  # PostgreSQL type names of the columns
+    truncated: bool
+    sql: str
+    params: Any
+
+
+_NOTIFIED = (
+    "df",
+    "status",
+    "error",
+    "delta",
+    "refreshed_at",
+    "refresh_count",
+    "version",
+    "key",
+    "tables",
+    "unwatched",
+    "sql",
+    "params",
+)
+
+
+class _FromView(traitlets.TraitType[Any, Any]):
+    """Read a trait from the newest view; compared by identity, set by nobody."""
+
+    def __init__(self, help: str) -> None:
+        super().__init__(read_only=True, allow_none=True, help=help)
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        return getattr(obj._view, self.name) if obj._view is not None else None
+
+
+class LiveQuery(traitlets.HasTraits):
+    """A query whose result follows the database; made by `sub` or `%%livequery`, not by hand.
+
+    Observers run on the kernel's main loop, in the context of the cell that registered them; without
+    a kernel on the engine's delivery thread. They get the newest value, not every value.
+    """
+
+    df = _FromView("pandas.DataFrame in the query's order; replaced, never mutated")
+    status = _FromView("starting, live, stale, polling, paused, error or closed")
+    error = _FromView("None, or the exception of the last failed run; the last good df stays")
+    delta = _FromView("Delta of the last update; None without a key")
+    refreshed_at = _FromView("aware datetime of the run that made df or found it unchanged")
+    refresh_count = _FromView("number of runs")
+    version = _FromView("number of published results")
+    key = _FromView("tuple of the columns that identify a row; empty without one")
+    tables = _FromView("{'schema.table': frozenset of columns} that are watched")
+    unwatched = _FromView("tuple of what cannot be watched, by name; such a query polls")
+    sql = _FromView("the query's text")
+    params = _FromView("its parameters' values")
+    name = traitlets.Unicode(read_only=True, help="the subscription's name")
+    throttle_ms = traitlets.Int(min=0, help="at most one run per so many milliseconds; writable")
+
+    def __init__(
+        self, name: str, loop: EngineLoop, delivery: Delivery, error_handler: ErrorHandler
+    ) -> None:
+        self._view: View | None = None
+        self._told: View | None = None  # what observers were notified of last
+        self._news = threading.Condition()
+        self._loop = loop
+        self._delivery = delivery
+        self._error_handler = error_handler
+        self._subscription: _Subscription | None = None
+        self._group: engine_group.Group | None = None
+        self._held: engine_group.State | None = None  # the newest state while paused
+        self._paused = False
+        self._snapshot: object = None
+        self._runs_before = 0  # of the queries this one replaced
+        self._wakers: set[_Updates] = set()
+        self._tables: weakref.WeakSet[LiveTable] = weakref.WeakSet()
+        self._own_table: LiveTable | None = None
+        self._on_close: Callable[[LiveQuery], object] = lambda query: None
+        super().__init__()
+        self.set_trait("name", name)
+
+    # -- for users
+
+    def refresh(self, timeout: float = 30) -> pd.DataFrame:
+        """Run the query now, wait until it has ended, and return the result.
+
+        Raises what the run raised, TimeoutError after `timeout` seconds, EngineNotRunning when closed.
+        """
+        group = self._open_group()
+        try:
+            self._loop.call(self._loop.runtime.run_now, group, timeout=timeout)
+        except TimeoutError:
+            raise TimeoutError(f"{self.name}: no result within {timeout} s ({self._standing()})") from None
+        if group.error is not None:
+            raise group.error
+        self._take(group.state(), even_paused=True)
+        return self.df
+
+    def wait_for(self, predicate: Callable[[pd.DataFrame], Any], timeout: float = 10) -> pd.DataFrame:
+        """Block until `predicate(df)` is true and return that df; works inside a blocking cell.
+
+        Raises TimeoutError, which says how things stood, and whatever the predicate raises.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            view = self._view
+            if view is not None and predicate(view.df):
+                return view.df
+            with self._news:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"{self.name}: not within {timeout} s ({self._standing()})")
+                if self._view is view:
+                    self._news.wait(left)
+
+    def pause(self) -> None:
+        """Keep the result as it is; the query does not run on our behalf until `resume`."""
+        self._set_paused(True)
+
+    def resume(self) -> None:
+        """Go on following the database, catching up first."""
+        self._set_paused(False)
+
+    def close(self) -> None:
+        """End the subscription, like `unsub`; the last df stays readable."""
+        if self._group is None:
+            return
+        group, subscription = self._group, self._subscription
+        self._group = self._subscription = None
+        self._loop.post(self._loop.runtime.unsubscribe, group, subscription)
+        self._change_status(Status.CLOSED.value)
+        self._on_close(self)
+
+    def updates(self) -> AsyncIterator[Delta | pd.DataFrame]:
+        """Iterate, with `async for`, over updates from now on: a Delta each, or the df without a key.
+
+        A slow consumer gets the newest and skips what it missed. Ends when the query is closed.
+        """
+        return _Updates(self)
+
+    def table(self, **options: Any) -> LiveTable:
+        """Make a new table widget on this query; `height` is in CSS pixels."""
+        from .widget import LiveTable
+
+        table = LiveTable(title=self.name, **options)
+        self._tables.add(table)
+        table.show(self._shown())
+        return table
+
+    def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
+        """Call `handler(change)` when a trait changes; what it raises stops no other observer."""
+        wrapped = handler if isinstance(handler, Observer) else Observer(handler)
+        super().observe(wrapped, names=names, type=type)
+
+    def __repr__(self) -> str:
+        return f"LiveQuery(name={self.name!r})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Show one table, however often the object is displayed."""
+        if self._own_table is None:
+            self._own_table = self.table()
+        bundle = self._own_table._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        return {**data, "text/plain": repr(self)}, metadata
+
+    # -- for the engine's side
+
+    def attach(
+        self, group: engine_group.Group, subscription: _Subscription, sql: str, params: Any
+    ) -> None:
+        """Follow another query from now on; observers and tables stay."""
+        old_group, old = self._group, self._subscription
+        self._runs_before = self._view.refresh_count if self._view is not None else 0
+        self._group, self._subscription = group, subscription
+        self._paused = False
+        self._source = (sql, params)
+        self._take(subscription.state or group.state())
+        if old_group is not None and old is not None:
+            self._loop.post(self._loop.runtime.unsubscribe, old_group, old)
+
+    def told(self, subscription: _Subscription, state: engine_group.State) -> None:
+        """Take a state on the engine's loop."""
+        if subscription is self._subscription:
+            self._take(state)
+
+    def fail(self, error: PgrtError) -> None:
+        """Hand an error to the error handler, where observers run."""
+        self._delivery.call(lambda: self._handle(error))
+
+    def _handle(self, error: PgrtError) -> None:
+        try:
+            self._error_handler(error, self)
+        except Exception as raised:
+            show_error("the error handler raised", raised)
+
+    def _take(self, state: engine_group.State, *, even_paused: bool = False) -> None:
+        """Make a state the newest view, wake who waits, and have it delivered."""
+        if state.snapshot is None:
+            return
+        with self._news:
+            if self._paused and not even_paused:
+                self._held = state
+                return
+            self._held = None
+            view = self._seen(state)
+            self._view = view
+            self._snapshot = state.snapshot
+            if self._told is None:
+                self._told = view  # the first result is no change
+            self._news.notify_all()
+        self._spread()
+
+    def _seen(self, state: engine_group.State) -> View:
+        """Turn an engine's state into what users see."""
+        assert state.snapshot is not None
+        version = self._view.version if self._view is not None else 0
+        published = state.snapshot is not self._snapshot
+        dependencies = state.dependencies
+        status = Status.PAUSED.value if self._paused else state.status.value
+        sql, params = self._source
+        return View(
+            df=state.snapshot.frame,
+            status=status,
+            error=state.error,
+            delta=state.delta,
+            refreshed_at=state.refreshed_at,
+            refresh_count=self._runs_before + state.refresh_count,
+            version=version + published,
+            key=state.key,
+            tables={table.qualified: table.columns for table in dependencies.relations},
+            unwatched=dependencies.unwatchable,
+            message=state.message,
+            types=tuple(_type_name(column.type_oid) for column in state.snapshot.columns),
+            truncated=state.snapshot.truncated,
+            sql=sql,
+            params=params,
+        )
+
+    def _change_status(self, status: str) -> None:
+        with self._news:
+            if self._view is not None:
+                self._view = replace(self._view, status=status, message="")
+            self._news.notify_all()
+        self._spread()
+
+    def _spread(self) -> None:
+        for waker in list(self._wakers):
+            waker.wake()
+        self._delivery.news(self)
+
+    # -- Receiver: called by Delivery
+
+    def push(self) -> None:
+        """Bring every table up to date."""
+        shown = self._shown()
+        for table in list(self._tables):
+            table.show(shown)
+
+    def flush(self) -> None:
+        """Notify observers of every trait that differs from what they were told."""
+        before, now = self._told, self._view
+        if now is None or now is before:
+            return
+        self._told = now
+        for name in _NOTIFIED:
+            old = getattr(before, name) if before is not None else None
+            new = getattr(now, name)
+            if new is not old and (name in ("df", "delta", "error") or new != old):
+                self.notify_change(
+                    traitlets.Bunch(name=name, old=old, new=new, owner=self, type="change")
+                )
+
+    def _shown(self) -> Any:
+        """Give what a table shows."""
+        from .window import NOTHING, Shown
+
+        view = self._view
+        if view is None:
+            return NOTHING
+        return Shown(
+            version=view.version,
+            frame=view.df,
+            types=view.types,
+            status=view.status,
+            message=view.message,
+            refreshed_at=view.refreshed_at,
+            truncated=view.truncated,
+        )
+
+    # -- helpers
+
+    def _set_paused(self, paused: bool) -> None:
+        group = self._open_group()
+        if paused == self._paused:
+            return
+        self._paused = paused
+        if paused:
+            self._change_status(Status.PAUSED.value)
+        else:
+            self._take(self._held or group.state())
+        self._loop.post(self._loop.runtime.pause, group, self._subscription, paused)
+
+    def _open_group(self) -> engine_group.Group:
+        if self._group is None:
+            raise EngineNotRunning(f"The live query {self.name!r} is closed: subscribe again.")
+        return self._group
+
+    def _standing(self) -> str:
+        """Say in words how things stand."""
+        view = self._view
+        if view is None:
+            return "status starting, no result yet"
+        error = f", error: {view.error}" if view.error is not None else ""
+        return f"status {view.status}, version {view.version}, {len(view.df)} rows{error}"
+
+    @traitlets.observe("throttle_ms")
+    def _throttle_changed(self, change: Any) -> None:
+        if self._group is not None:
+            self._loop.post(self._loop.runtime.set_throttle, self._group, change["new"])
+
+
+class _Subscription:
+    """Stand between one group and a LiveQuery, so that a replaced query is heard no more."""
+
+    def __init__(self, query: LiveQuery) -> None:
+        self.query = query
+        self.state: engine_group.State | None = None
+
+    def told(self, state: engine_group.State) -> None:
+        self.state = state
+        self.query.told(self, state)
+
+
+class _Updates(AsyncIterator[Any]):
+    """Iterate over updates on an event loop of the user's."""
+
+    def __init__(self, query: LiveQuery) -> None:
+        self._query = query
+        self._seen = query.version
+        self._event = asyncio.Event()
+        self._user_loop = asyncio.get_running_loop()
+        query._wakers.add(self)
+
+    def wake(self) -> None:
+        """Look again; from any thread."""
+        try:
+            self._user_loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:  # that loop has ended, and the iteration with it
+            self._query._wakers.discard(self)
+
+    async def __anext__(self) -> Any:
+        query = self._query
+        while True:
+            self._event.clear()
+            view = query._view
+            if view is not None and view.version != self._seen:
+                self._seen = view.version
+                return view.delta if view.delta is not None else view.df
+            if query._group is None:
+                query._wakers.discard(self)
+                raise StopAsyncIteration
+            await self._event.wait()
+
+    def __del__(self) -> None:
+        self._query._wakers.discard(self)
+
+
+def _type_name(oid: int) -> str:
+    """Name a type for the table's alignment; types that are not built in count as text."""
+    found = adapters.types.get(oid)
+    return found.name if found is not None else "text"
