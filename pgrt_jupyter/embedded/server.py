@@ -106,9 +106,10 @@ def start_server(
     claim = None
     if path is not None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        claim = _claim(path)
-        if not isinstance(claim, int):
-            return Server(claim.conninfo, path)
+        found = _claim(path)
+        if isinstance(found, postmaster.Postmaster):
+            return Server(found.conninfo, path)
+        claim = found
     try:
         launched = launch(path, binaries, options or {})
     except BaseException:

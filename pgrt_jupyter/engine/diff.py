@@ -77,8 +77,8 @@ def _match(previous: pd.DataFrame, current: pd.DataFrame) -> Matching | None:
     if previous.isna().any(axis=None) or current.isna().any(axis=None):
         return None
     head = _common(previous, current)
-    is_same = head == len(previous) == len(current)
-    if not (_is_unique(current) and (is_same or _is_unique(previous))):
+    is_start = head == len(previous)  # then it is unique if the whole is
+    if not (_is_unique(current) and (is_start or _is_unique(previous))):
         return None
     tail = _common(previous.iloc[head:], current.iloc[head:], from_end=True)
     ends = len(previous) - tail, len(current) - tail

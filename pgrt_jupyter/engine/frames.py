@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,15 +80,15 @@ def fetch(
     """Run a query in the current transaction and read its result, at most `max_rows` rows.
 
     `select` is final text of one statement without a closing semicolon. Raises psycopg's errors.
+    Where no transaction is open, the query is one of its own.
     """
     data, rows, truncated = io.BytesIO(), 0, False
-    with connection.cursor() as cursor, cursor.copy(_statement(select, max_rows)) as copy:
-        for row in copy:  # the server sends each row as a message of its own
-            if rows == max_rows:
-                truncated = True
-                continue
-            data.write(row)
-            rows += 1
+    for row in _copy(connection, _statement(select, max_rows)):
+        if rows == max_rows:
+            truncated = True
+            continue
+        data.write(row)
+        rows += 1
     text = data.getvalue()
     return Fetched(data=text, digest=_digest(text, truncated), rows=rows, truncated=truncated)
 
@@ -117,10 +117,25 @@ def empty(columns: Sequence[Column], *, dtype_backend: DtypeBackend = "pyarrow")
     return parse(nothing, columns, dtype_backend=dtype_backend)
 
 
-def _answer(connection: psycopg.Connection[Any]) -> pq.abc.PGresult:
+def _copy(connection: psycopg.Connection[Any], statement: sql.Composed) -> Iterator[memoryview]:
+    """Yield the rows of a COPY, one message each; to be read to the end.
+
+    `cursor.copy` speaks the simple protocol, where text that closes our parenthesis could bring
+    a second statement; the extended protocol takes one only.
+    """
+    pgconn = connection.pgconn
+    pgconn.send_query_params(statement.as_bytes(connection), None)
+    _answer(connection, pq.ExecStatus.COPY_OUT)
+    while isinstance(row := connection.wait(generators.copy_from(pgconn)), memoryview):
+        yield row
+
+
+def _answer(
+    connection: psycopg.Connection[Any], expected: pq.ExecStatus = pq.ExecStatus.COMMAND_OK
+) -> pq.abc.PGresult:
     """Wait for the answer to what was sent; raise the error it may be."""
     answer = connection.wait(generators.execute(connection.pgconn))[-1]
-    if answer.status != pq.ExecStatus.COMMAND_OK:
+    if answer.status != expected:
         raise error_from_result(answer, encoding=connection.info.encoding)
     return answer
 

@@ -308,13 +308,13 @@ class Runtime:
             self._failed(group, failure)
         finally:
             decision = group.throttle.finished(self._now())
+            if not group.closed:
+                group.notify()
+                self._plan_poll(group)
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
-        if not group.closed:
-            group.notify()
-            self._plan_poll(group)
-            self._act(group, decision)
+        self._act(group, decision)
 
     def _failed(self, group: Group, error: PgrtError) -> None:
         """Keep the last result, tell, and try again by itself."""
