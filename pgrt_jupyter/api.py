@@ -263,7 +263,9 @@ def sub(
     engine = default_engine()
     if engine is None:
         if sql is None:
-            raise SubscriptionNotFound(f"No subscription has the name {name!r}: no engine is running.")
+            raise SubscriptionNotFound(
+                f"No subscription has the name {name!r}: no engine is running."
+            )
         raise EngineNotRunning
     return engine.sub(
         name,

@@ -43,7 +43,9 @@ class Delivery:
             raise ConfigurationError(f"deliver={deliver!r}: use 'auto', 'main' or 'thread'.")
         self._main = kernel_loop() if deliver != "thread" else None
         if deliver == "main" and self._main is None:
-            raise ConfigurationError("deliver='main' needs a Jupyter kernel; use 'thread' or 'auto'.")
+            raise ConfigurationError(
+                "deliver='main' needs a Jupyter kernel; use 'thread' or 'auto'."
+            )
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pushing: set[Receiver] = set()

@@ -2,7 +2,8 @@
 
 PgrtError
 ├── ConfigurationError      what was passed cannot be used
-│   └── PasswordInCell      a password was typed where it would be saved
+│   ├── PasswordInCell      a password was typed where it would be saved
+│   └── UsageError          the line of a magic cannot be read
 ├── EngineNotRunning        a verb needs an engine and none runs
 ├── EngineRunning           destroy while an engine of this process runs
 ├── SubscriptionNotFound    no subscription of that name
@@ -46,6 +47,10 @@ class PasswordInCell(ConfigurationError):
             hint="put it in the environment (PGPASSWORD or PGRT_DSN), in ~/.pgpass, in a "
             "pg_service.conf entry (service=NAME), or set PGRT_DSN from getpass.getpass()."
         )
+
+
+class UsageError(ConfigurationError):
+    """The line of a magic cannot be read."""
 
 
 class EngineNotRunning(PgrtError, RuntimeError):

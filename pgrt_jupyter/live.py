@@ -24,6 +24,7 @@ from .delivery import Delivery, Observer, show_error
 from .engine import group as engine_group
 from .engine.loop import EngineLoop
 from .engine.model import Delta, Status
+from .engine.refresh import Difference
 from .errors import EngineNotRunning, PgrtError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class View:
     df: pd.DataFrame
     status: str
     error: PgrtError | None
-    delta: Delta | None
+    difference: Difference | None  # gives the delta
     refreshed_at: datetime | None
     refresh_count: int
     version: int
@@ -57,7 +58,6 @@ _NOTIFIED = (
     "df",
     "status",
     "error",
-    "delta",
     "refreshed_at",
     "refresh_count",
     "version",
@@ -67,6 +67,7 @@ _NOTIFIED = (
     "sql",
     "params",
 )
+_BY_IDENTITY = ("df", "error", "params")  # comparing these by value is costly or not possible
 
 
 class _FromView(traitlets.TraitType[Any, Any]):
@@ -76,7 +77,14 @@ class _FromView(traitlets.TraitType[Any, Any]):
         super().__init__(read_only=True, allow_none=True, help=help)
 
     def get(self, obj: Any, cls: Any = None) -> Any:
-        return getattr(obj._view, self.name) if obj._view is not None else None
+        return getattr(obj._view, str(self.name)) if obj._view is not None else None
+
+
+class _DeltaFromView(_FromView):
+    """Compare the last two results when the trait is read."""
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        return _delta(obj._view)
 
 
 class LiveQuery(traitlets.HasTraits):
@@ -89,7 +97,7 @@ class LiveQuery(traitlets.HasTraits):
     df = _FromView("pandas.DataFrame in the query's order; replaced, never mutated")
     status = _FromView("starting, live, stale, polling, paused, error or closed")
     error = _FromView("None, or the exception of the last failed run; the last good df stays")
-    delta = _FromView("Delta of the last update; None without a key")
+    delta = _DeltaFromView("Delta of the last update; None without a key; worked out when read")
     refreshed_at = _FromView("aware datetime of the run that made df or found it unchanged")
     refresh_count = _FromView("number of runs")
     version = _FromView("number of published results")
@@ -134,13 +142,17 @@ class LiveQuery(traitlets.HasTraits):
         try:
             self._loop.call(self._loop.runtime.run_now, group, timeout=timeout)
         except TimeoutError:
-            raise TimeoutError(f"{self.name}: no result within {timeout} s ({self._standing()})") from None
+            raise TimeoutError(
+                f"{self.name}: no result within {timeout} s ({self._standing()})"
+            ) from None
         if group.error is not None:
             raise group.error
         self._take(group.state(), even_paused=True)
         return self.df
 
-    def wait_for(self, predicate: Callable[[pd.DataFrame], Any], timeout: float = 10) -> pd.DataFrame:
+    def wait_for(
+        self, predicate: Callable[[pd.DataFrame], Any], timeout: float = 10
+    ) -> pd.DataFrame:
         """Block until `predicate(df)` is true and return that df; works inside a blocking cell.
 
         Raises TimeoutError, which says how things stood, and whatever the predicate raises.
@@ -191,9 +203,17 @@ class LiveQuery(traitlets.HasTraits):
         table.show(self._shown())
         return table
 
+    @property
+    def own_table(self) -> LiveTable:
+        """The table that displaying this object shows, however often."""
+        if self._own_table is None:
+            self._own_table = self.table()
+        return self._own_table
+
     def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
         """Call `handler(change)` when a trait changes; what it raises stops no other observer."""
-        wrapped = handler if isinstance(handler, Observer) else Observer(handler)
+        ours = isinstance(handler, (Observer, traitlets.EventHandler))  # the latter: @observe
+        wrapped = handler if ours else Observer(handler)
         super().observe(wrapped, names=names, type=type)
 
     def __repr__(self) -> str:
@@ -201,9 +221,7 @@ class LiveQuery(traitlets.HasTraits):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Show one table, however often the object is displayed."""
-        if self._own_table is None:
-            self._own_table = self.table()
-        bundle = self._own_table._repr_mimebundle_(**kwargs)
+        bundle = self.own_table._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         return {**data, "text/plain": repr(self)}, metadata
 
@@ -266,7 +284,7 @@ class LiveQuery(traitlets.HasTraits):
             df=state.snapshot.frame,
             status=status,
             error=state.error,
-            delta=state.delta,
+            difference=state.difference,
             refreshed_at=state.refreshed_at,
             refresh_count=self._runs_before + state.refresh_count,
             version=version + published,
@@ -309,10 +327,19 @@ class LiveQuery(traitlets.HasTraits):
         for name in _NOTIFIED:
             old = getattr(before, name) if before is not None else None
             new = getattr(now, name)
-            if new is not old and (name in ("df", "delta", "error") or new != old):
-                self.notify_change(
-                    traitlets.Bunch(name=name, old=old, new=new, owner=self, type="change")
-                )
+            if new is not old and (name in _BY_IDENTITY or new != old):
+                self._notify(name, old, new)
+        differs = before is None or before.difference is not now.difference
+        if differs and self._observes("delta"):
+            self._notify("delta", _delta(before), _delta(now))
+
+    def _notify(self, name: str, old: Any, new: Any) -> None:
+        self.notify_change(traitlets.Bunch(name=name, old=old, new=new, owner=self, type="change"))
+
+    def _observes(self, name: str) -> bool:
+        """Say whether somebody observes a trait, so that it is worth working out."""
+        found = self._trait_notifiers
+        return any(found.get(which, {}).get("change") for which in (name, traitlets.All))
 
     def _shown(self) -> Any:
         """Give what a table shows."""
@@ -399,7 +426,8 @@ class _Updates(AsyncIterator[Any]):
             view = query._view
             if view is not None and view.version != self._seen:
                 self._seen = view.version
-                return view.delta if view.delta is not None else view.df
+                delta = _delta(view)
+                return delta if delta is not None else view.df
             if query._group is None:
                 query._wakers.discard(self)
                 raise StopAsyncIteration
@@ -407,6 +435,11 @@ class _Updates(AsyncIterator[Any]):
 
     def __del__(self) -> None:
         self._query._wakers.discard(self)
+
+
+def _delta(view: View | None) -> Delta | None:
+    """Give what changed from the result before to this one."""
+    return view.difference.delta() if view is not None and view.difference is not None else None
 
 
 def _type_name(oid: int) -> str:

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import ExecStatus
 from psycopg.rows import namedtuple_row
+from psycopg.types.json import Json, Jsonb
 
 from ..errors import QueryRefused
 from . import frames
@@ -97,7 +98,11 @@ def _guess(connection: Connection, values: Sequence[Any]) -> list[int]:
     transformer = psycopg.adapt.Transformer(connection)
     oids = []
     for value in values:
-        dumper = transformer.get_dumper(value, psycopg.adapt.PyFormat.TEXT) if value is not None else None
+        dumper = (
+            transformer.get_dumper(value, psycopg.adapt.PyFormat.TEXT)
+            if value is not None
+            else None
+        )
         oid = dumper.oid if dumper is not None else 0
         oids.append({0: 25, 21: 20, 23: 20}.get(oid, oid))
     return oids
@@ -112,17 +117,16 @@ def _create_function(
         " ORDER BY n",
         (list(parameter_oids),),
     ).fetchall()
-    arguments = ", ".join(str(name) for (name,) in types)
-    # The body is the user's text, which has passed the parser alone; the rest is ours or the server's.
-    create = "\n".join(
-        (
-            f"CREATE FUNCTION pg_temp._pgrt_query({arguments}) RETURNS void LANGUAGE sql BEGIN ATOMIC",
-            statement.text,
-            "; END",
-        )
+    # The query has passed the parser alone; the names of types are the server's own text.
+    create = sql.SQL(
+        "CREATE FUNCTION pg_temp._pgrt_query({arguments}) RETURNS void LANGUAGE sql"
+        " BEGIN ATOMIC\n{query}\n; END"
+    ).format(
+        arguments=sql.SQL(", ").join(sql.SQL(str(name)) for (name,) in types),
+        query=sql.SQL(statement.text),
     )
     # The extended protocol takes a single statement, whatever the text holds.
-    result = connection.pgconn.exec_params(create.encode(), None)
+    result = connection.pgconn.exec_params(create.as_bytes(connection), None)
     if result.status != ExecStatus.COMMAND_OK:
         error = psycopg.errors.error_from_result(result)
         if error.sqlstate in ("0A000", "42601", "42P13"):
@@ -213,7 +217,9 @@ def _relation(row: Any, attnums: set[int]) -> Relation:
     )
 
 
-def _unwatchable(found: Iterable[Any], functions: Iterable[Any], walked: Sequence[Any]) -> list[str]:
+def _unwatchable(
+    found: Iterable[Any], functions: Iterable[Any], walked: Sequence[Any]
+) -> list[str]:
     """Name what no trigger can announce."""
     names = []
     for row in found:
@@ -270,7 +276,7 @@ def _literals(
 def _adapted(value: Any, oid: int) -> Any:
     """Wrap what the driver needs to be told: dicts, and lists meant as JSON, are JSON."""
     if oid in (114, 3802) and isinstance(value, (dict, list)):
-        return psycopg.types.json.Jsonb(value) if oid == 3802 else psycopg.types.json.Json(value)
+        return Jsonb(value) if oid == 3802 else Json(value)
     if isinstance(value, (set, frozenset, tuple)):
         return list(value)
     return value

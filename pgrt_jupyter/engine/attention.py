@@ -214,7 +214,9 @@ class Attention:
                 delay = self._backoff.next()
                 if (error.sqlstate or "").startswith(_CREDENTIALS):
                     delay = _AGAIN_SECONDS
-                self._tell_outage(f"reconnecting, attempt {self._backoff.attempts}: {error.message}")
+                self._tell_outage(
+                    f"reconnecting, attempt {self._backoff.attempts}: {error.message}"
+                )
             else:
                 self._owner.regained()
                 return
@@ -236,4 +238,3 @@ class Attention:
             task.cancel()
         if self._listener is not None:
             await self._listener.close()
-

@@ -89,10 +89,11 @@ def _members(rows: Sequence[Any]) -> tuple[Member, ...]:
 
 def is_complete(connection: Connection, member: Member) -> bool:
     """Say whether a table's triggers are all there, enabled, and do what this version does."""
-    names = set(_TRIGGERS) | ({_APPLY} if member.subscribed else set())
-    accepted = ("A", "R") if member.owned else ("O", "A", "R")
-    found = {name for name, enabled in member.triggers if enabled in accepted}
-    return names <= found and member.source == body(connection, member)
+    firing = ("A",) if member.owned else ("O", "A")
+    wanted = dict.fromkeys(_TRIGGERS, firing) | ({_APPLY: ("A", "R")} if member.subscribed else {})
+    found = dict(member.triggers)
+    fires = all(found.get(name) in enabled for name, enabled in wanted.items())
+    return fires and member.source == body(connection, member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +226,7 @@ def _failure(connection: Connection, member: Member, error: psycopg.Error) -> Ca
 
 def _grants(connection: Connection, member: Member) -> str:
     """Write the GRANT statements that the installing role lacks."""
-    row = connection.execute(
-        load("capture_privileges"), {"oid": member.oid}
-    ).fetchone()
+    row = connection.execute(load("capture_privileges"), {"oid": member.oid}).fetchone()
     assert row is not None
     statements = [str(statement) for statement in row if statement]
     return "ask for: " + " ".join(statements) if statements else ""
@@ -236,7 +235,7 @@ def _grants(connection: Connection, member: Member) -> str:
 def uninstall(connection: Connection) -> list[str]:
     """Drop everything of ours in this database, a table per transaction; say what was dropped."""
     dropped: list[str] = []
-    functions = connection.execute(load("capture_installed")).fetchall()
+    functions: list[Any] = connection.execute(load("capture_installed")).fetchall()
     for name, triggers in functions:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '5s'")

@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import pandas as pd
 import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from ..errors import ConfigurationError
 from .model import Column, Refresh, RefreshFunction, Relation, ResultColumn, RowChange, Tracked
@@ -26,7 +28,7 @@ from .relevance import (
     by_conditions,
     by_default_for_row,
 )
-from .sessions import Connection, literal
+from .sessions import Connection
 from .sql import load
 
 
@@ -57,7 +59,7 @@ def compile_filter(
     if refresh is None:
         return None
     if callable(refresh):
-        return Filter(function=cast(RefreshFunction, refresh), runs_user_code=True)
+        return Filter(function=refresh, runs_user_code=True)
     mappings = [refresh] if isinstance(refresh, Mapping) else refresh
     if isinstance(mappings, (str, bytes)) or not isinstance(mappings, Sequence):
         raise ConfigurationError(
@@ -125,7 +127,9 @@ class _Values(Collection[Any]):
 
 def _tables(mapping: Any) -> Mapping[str, Mapping[str, Any]]:
     """Check the shape of one mapping."""
-    if not isinstance(mapping, Mapping) or not all(isinstance(v, Mapping) for v in mapping.values()):
+    if not isinstance(mapping, Mapping) or not all(
+        isinstance(v, Mapping) for v in mapping.values()
+    ):
         raise ConfigurationError("A refresh mapping has the form {table: {column: value}}.")
     return mapping
 
@@ -186,12 +190,11 @@ def _typed(connection: Connection, name: str, value: Any, kind: str) -> Any:
     if value is None:
         return None
     if isinstance(value, dict):
-        value = psycopg.types.json.Jsonb(value)
+        value = Jsonb(value)
     try:
         with connection.transaction():
-            # The literal is quoted by the driver, the type is the server's own text.
-            query = f"SELECT ({literal(value, connection)})::{kind}"
-            row = connection.execute(query.encode()).fetchone()
+            query = sql.SQL("SELECT ({})::{}").format(sql.Literal(value), sql.SQL(kind))
+            row = connection.execute(query).fetchone()
     except psycopg.Error as error:
         raise ConfigurationError(
             f"refresh compares {name} with {value!r}, which is not a value of type {kind}.",

@@ -21,9 +21,9 @@ from .backoff import Backoff
 from .capture import Member
 from .filters import Filter
 from .interest import Need
-from .model import Delta, Dependencies, Refresh, Snapshot, Status
+from .model import Dependencies, Refresh, Snapshot, Status
 from .notification import Change
-from .refresh import Backend, Outcome, Query
+from .refresh import Backend, Difference, Outcome, Query
 from .relevance import Verdict, Watched, by_default, watched
 from .statement import Statement
 from .throttle import Throttle
@@ -53,7 +53,7 @@ class State:
 
     status: Status
     snapshot: Snapshot | None
-    delta: Delta | None
+    difference: Difference | None
     error: PgrtError | None
     message: str  # for people: why the status is what it is
     key: tuple[str, ...]
@@ -92,7 +92,7 @@ class Group:
     throttle: Throttle = field(init=False)
     backoff: Backoff = field(default_factory=lambda: Backoff(1.0, 30.0))
     snapshot: Snapshot | None = None
-    delta: Delta | None = None
+    difference: Difference | None = None
     error: PgrtError | None = None
     refreshed_at: datetime | None = None
     refresh_count: int = 0
@@ -205,7 +205,7 @@ class Group:
         self.error = None
         self.backoff.reset()
         if outcome.snapshot is not None:
-            self.snapshot, self.delta = outcome.snapshot, outcome.delta
+            self.snapshot, self.difference = outcome.snapshot, outcome.difference
 
     def failed(self, error: PgrtError) -> None:
         """Take a failure; the last good result stays, unless the role may no longer see it."""
@@ -213,7 +213,7 @@ class Group:
         self.reanalyse = not isinstance(error, ServerUnavailable)
         if isinstance(error, PermissionMissing) and self.snapshot is not None:
             self.snapshot = _blank(self.snapshot, self.spec.dtype_backend)
-            self.delta = None
+            self.difference = None
 
     def state(self) -> State:
         """Put together what subscribers are told."""
@@ -221,7 +221,7 @@ class Group:
         return State(
             status=status,
             snapshot=self.snapshot,
-            delta=self.delta,
+            difference=self.difference,
             error=self.error,
             message=message,
             key=self.key,
@@ -262,9 +262,7 @@ class Group:
 
 def _joined(one: Watched, other: Watched) -> Watched:
     """Combine what two relations of one family make of a member."""
-    return Watched(
-        tags=one.tags | other.tags, every_column=one.every_column or other.every_column
-    )
+    return Watched(tags=one.tags | other.tags, every_column=one.every_column or other.every_column)
 
 
 def _refreshing(verdict: Verdict) -> Verdict:

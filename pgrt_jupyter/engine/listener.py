@@ -222,7 +222,9 @@ class Listener:
         text = payload.decode("utf-8", "replace")
         if channel != self._own:
             self._pending.append(text)
-        elif self._token is not None and secrets.compare_digest(text.encode(), self._token.encode()):
+        elif self._token is not None and secrets.compare_digest(
+            text.encode(), self._token.encode()
+        ):
             self._answered.set()
 
     def _deliver(self) -> None:
@@ -235,7 +237,9 @@ class Listener:
         """Send a notification to ourselves and say whether it came back in time."""
         self._token = secrets.token_hex(16)
         self._answered.clear()
-        notify = sql.SQL("NOTIFY {}, {}").format(sql.Identifier(self._own), sql.Literal(self._token))
+        notify = sql.SQL("NOTIFY {}, {}").format(
+            sql.Identifier(self._own), sql.Literal(self._token)
+        )
         await self._execute(notify)
         try:
             await asyncio.wait_for(self._answered.wait(), self._pulse.deadline)

@@ -16,6 +16,7 @@ from .listener import Pulse
 from .runtime import Runtime
 
 T = TypeVar("T")
+PULSE = Pulse()
 _CLOSING_SECONDS = 2.0  # Jupyter sends SIGTERM 2.5 s after it asked a kernel to end
 
 
@@ -27,7 +28,7 @@ class EngineLoop:
         conninfo: Conninfo,
         *,
         pool_size: int = 4,
-        pulse: Pulse = Pulse(),
+        pulse: Pulse = PULSE,
         audit_seconds: float = 30.0,
         report: Callable[[Group | None, PgrtError], None],
     ) -> None:
@@ -38,9 +39,12 @@ class EngineLoop:
         self._thread = threading.Thread(
             target=lambda: context.run(self._serve), name="pgrt-engine", daemon=True
         )
-        self._arguments = dict(
-            pool_size=pool_size, pulse=pulse, audit_seconds=audit_seconds, report=report
-        )
+        self._arguments: dict[str, Any] = {
+            "pool_size": pool_size,
+            "pulse": pulse,
+            "audit_seconds": audit_seconds,
+            "report": report,
+        }
         self._conninfo = conninfo
         self._closed = False
         self.runtime: Runtime
@@ -56,11 +60,14 @@ class EngineLoop:
             raise
 
     async def _open(self) -> None:
-        self.runtime = Runtime(self._conninfo, **self._arguments)  # type: ignore[arg-type]
+        self.runtime = Runtime(self._conninfo, **self._arguments)
         await self.runtime.open()
 
     def call(
-        self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any, timeout: float | None = None
+        self,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        *arguments: Any,
+        timeout: float | None = None,
     ) -> T:
         """Run a coroutine on the engine's loop and wait for its result.
 

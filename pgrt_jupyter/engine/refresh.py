@@ -1,20 +1,21 @@
 """Run a query once and say what came of it.
 
 A run is one READ ONLY transaction on a worker thread: describe, fetch, compare with the previous
-result, and only if it differs build the frame and the delta.
+result, and only if it differs build the frame. What changed is worked out when somebody asks.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from psycopg import IsolationLevel
+import pandas as pd
 
 from . import diff, frames
 from .model import Column, Delta, Snapshot
-from .sessions import Connection, translated
+from .sessions import Connection, reading, translated
 from .statement import Statement
 
 Backend = Literal["pyarrow", "numpy_nullable"]
@@ -32,25 +33,47 @@ class Query:
     dtype_backend: Backend
 
 
+class Difference:
+    """Compare two results when somebody asks, once; from any thread.
+
+    Comparing takes longer than a small query, and most updates are only looked at.
+    """
+
+    def __init__(self, previous: Snapshot | None, current: Snapshot, key: tuple[str, ...]) -> None:
+        self._lock = threading.Lock()
+        self._inputs: tuple[pd.DataFrame | None, pd.DataFrame, tuple[str, ...]] | None = (
+            previous.frame if previous is not None else None,
+            current.frame,
+            key,
+        )
+        self._delta: Delta | None = None
+
+    def delta(self) -> Delta | None:
+        """Give the rows that changed; None without a key that identifies them."""
+        with self._lock:
+            if self._inputs is not None:
+                self._delta = diff.delta(*self._inputs)
+                self._inputs = None
+            return self._delta
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """Say what a run found."""
 
     snapshot: Snapshot | None  # None: the result is what it was
-    delta: Delta | None
+    difference: Difference | None
     ran_at: datetime
 
 
 def run(connection: Connection, query: Query, previous: Snapshot | None) -> Outcome:
     """Run the query; raises QueryFailed, PermissionMissing or ServerUnavailable."""
     ran_at = datetime.now(UTC)
-    connection.read_only = True
-    connection.isolation_level = IsolationLevel.READ_COMMITTED
-    with translated(query.statement), connection.transaction():
+    with translated(query.statement), reading(connection):
         described = frames.describe(connection, query.statement.text, query.parameter_types)
         fetched = frames.fetch(connection, query.select, max_rows=query.max_rows)
     if previous is not None and _is_same(previous, fetched, described.columns):
-        return Outcome(snapshot=None, delta=None, ran_at=ran_at)
+        return Outcome(snapshot=None, difference=None, ran_at=ran_at)
     frame = frames.parse(fetched, described.columns, dtype_backend=query.dtype_backend)
     snapshot = Snapshot(
         version=previous.version + 1 if previous is not None else 1,
@@ -60,13 +83,11 @@ def run(connection: Connection, query: Query, previous: Snapshot | None) -> Outc
         refreshed_at=ran_at,
         truncated=fetched.truncated,
     )
-    before = previous.frame if previous is not None else None
-    return Outcome(snapshot=snapshot, delta=diff.delta(before, frame, query.key), ran_at=ran_at)
+    difference = Difference(previous, snapshot, query.key)
+    return Outcome(snapshot=snapshot, difference=difference, ran_at=ran_at)
 
 
-def _is_same(
-    previous: Snapshot, fetched: frames.Fetched, columns: tuple[Column, ...]
-) -> bool:
+def _is_same(previous: Snapshot, fetched: frames.Fetched, columns: tuple[Column, ...]) -> bool:
     """Compare by the digest of the server's own text, which tells 1.0 from 1.00."""
     return (
         previous.digest == fetched.digest

@@ -346,9 +346,7 @@ class Runtime:
 
     # -- helpers
 
-    async def on_server(
-        self, work: Callable[[Any], T], conninfo: Conninfo | None = None
-    ) -> T:
+    async def on_server(self, work: Callable[[Any], T], conninfo: Conninfo | None = None) -> T:
         """Do blocking work with a connection on a worker thread."""
         target = conninfo or self._conninfo
         return await self._workers.run(lambda: self._sessions.run(target, work))

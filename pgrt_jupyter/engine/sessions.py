@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import psycopg
@@ -72,7 +72,9 @@ class Sessions:
             kept = self._idle.get(conninfo.value)
             return kept.pop() if kept else None
 
-    def _use(self, conninfo: Conninfo, connection: Connection, work: Callable[[Connection], T]) -> T:
+    def _use(
+        self, conninfo: Conninfo, connection: Connection, work: Callable[[Connection], T]
+    ) -> T:
         with self._lock:
             self._busy.add(connection)
         try:
@@ -110,6 +112,20 @@ def connect(conninfo: Conninfo) -> Connection:
         for name, value in SETTINGS:
             connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
     return connection
+
+
+@contextmanager
+def reading(connection: Connection) -> Iterator[None]:
+    """Run the block in one READ ONLY transaction; the connection is lent to others afterwards."""
+    begin = b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+    connection.execute(begin)
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.execute(b"ROLLBACK")
+        raise
+    connection.execute(b"COMMIT")
 
 
 def unavailable(error: psycopg.Error, conninfo: Conninfo) -> ServerUnavailable:

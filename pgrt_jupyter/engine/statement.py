@@ -62,9 +62,7 @@ class Statement:
 
     def bound(self, literals: Sequence[str]) -> str:
         """Give the query with an SQL literal in each parameter's place."""
-        return "".join(
-            literals[part - 1] if isinstance(part, int) else part for part in self.parts
-        )
+        return "".join(literals[part - 1] if isinstance(part, int) else part for part in self.parts)
 
     def original_position(self, position: int) -> int:
         """Translate a 1-based position in `text` to one in `original`."""

@@ -70,7 +70,9 @@ def _start(name: str, target: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _answer(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], work: Callable[[], T]) -> None:
+def _answer(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], work: Callable[[], T]
+) -> None:
     """Do the work and hand its result, or what it raised, to the loop."""
     try:
         result = work()

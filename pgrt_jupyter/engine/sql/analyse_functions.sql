@@ -1,6 +1,7 @@
 -- Purpose: name the functions whose result can change without a change of a watched table.
 -- Parameters: oids (oid[]).
--- Result: name, reason. A function with an SQL-standard body is not named: its body is analysed.
+-- Result: name, reason. A function with an SQL-standard body is not named, unless it is pinned: its body
+--   is analysed.
 SELECT pg_catalog.format('%%I.%%I()', s.nspname, p.proname) AS name,
        CASE WHEN p.provolatile = 'v' THEN 'volatile'
             WHEN s.nspname = 'pg_catalog' THEN 'depends on the time or on server state'
@@ -10,7 +11,7 @@ FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS s ON s.oid = p.pronamespace
 JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
 WHERE p.oid = ANY (%(oids)s::oid[])
-  AND p.prosqlbody IS NULL
+  AND (p.prosqlbody IS NULL OR s.nspname = 'pg_catalog')
   AND p.prokind <> 'a'
   AND (p.provolatile = 'v'
        OR (p.provolatile = 's' AND s.nspname = 'pg_catalog'

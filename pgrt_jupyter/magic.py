@@ -1,0 +1,292 @@
+"""Offer `%%livequery`, `%livequery` and `%pgrt` in IPython and Jupyter.
+
+`magic_options` reads their lines, `magic_errors` shows what went wrong, `completion` suggests.
+"""
+
+from __future__ import annotations
+
+import keyword
+from typing import Any
+
+import pandas as pd
+import traitlets
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.display import display
+
+from . import api, completion
+from .config import has_password, resolve
+from .embedded import embedded_postgres
+from .engine.statement import parameter_names
+from .errors import (
+    ConfigurationError,
+    EngineRunning,
+    PasswordInCell,
+    ServerUnavailable,
+    UsageError,
+)
+from .listing import listing
+from .live import LiveQuery
+from .magic_errors import short_errors
+from .magic_options import PGRT, SUBSCRIBE, TEND, Line, read
+
+_HOW_TO_CONNECT = (
+    "type `%pgrt connect --embedded` for a private local server, or `%pgrt connect "
+    "postgresql://user@host/database`; a password goes into PGRT_DSN, PGPASSWORD or ~/.pgpass."
+)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the magics and their completion; a second time changes nothing."""
+    if LiveQueryMagics.__name__ not in shell.magics_manager.registry:
+        shell.register_magics(LiveQueryMagics)
+    completion.install(shell.Completer)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics away; the engine and its live queries stay."""
+    completion.remove(shell.Completer)
+    ours = shell.magics_manager.registry.pop(LiveQueryMagics.__name__, None)
+    if ours is None:
+        return
+    shell.configurables.remove(ours)
+    for kind, names in ours.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+
+
+@magics_class
+class LiveQueryMagics(Magics):
+    """Defaults for `%%livequery`; what is None is left to the engine."""
+
+    shell: Any
+    throttle_ms = traitlets.Int(
+        None, allow_none=True, min=0, help="At most one run per so many milliseconds."
+    ).tag(config=True)
+    max_rows = traitlets.Int(
+        None, allow_none=True, min=1, help="Stop reading after so many rows, and say so."
+    ).tag(config=True)
+    height = traitlets.Int(
+        None, allow_none=True, min=1, help="Greatest height of a table in CSS pixels."
+    ).tag(config=True)
+    dtype_backend: Any = traitlets.Enum(
+        ("pyarrow", "numpy_nullable"),
+        "pyarrow",
+        help="dtypes of an engine started by a magic, as in pandas' own parameter.",
+    ).tag(config=True)
+
+    @no_var_expand
+    @cell_magic("livequery")  # type: ignore[arg-type]
+    def subscribe(self, line: str, cell: str) -> None:
+        """Make the query in this cell live, as a variable and a table.
+
+            %%livequery NAME [options]
+            SELECT … WHERE status = :status
+
+        The notebook's variable NAME becomes a LiveQuery: `NAME.df` is the current result,
+        `NAME.observe(handler, "df")` calls you when it changes. `:status` takes the value of the
+        variable `status`, bound, never pasted. Running the cell again replaces the query and
+        keeps the object, its observers and its tables.
+
+            --throttle MS      at most one run per so many milliseconds
+            --max-age MS       also run when the last run is older than this
+            --refresh EXPR     when to run: a mapping like {"orders": {"status": "pending"}}, a
+                               list of them, or a function (connection, df, change)
+            --params EXPR      values for :name (a mapping) or $1, $2 (a sequence)
+            --key COLS         columns that identify a row, separated by commas
+            --max-rows N       stop reading after so many rows
+            --query CONNINFO   run this query as another role; without a password
+            --height PX        greatest height of the table
+            --quiet            show no table
+
+        EXPR is Python, evaluated in the notebook; quotes around it may be left out. `%livequery`
+        lists what is live. Defaults: `%config LiveQueryMagics`.
+        """
+        with short_errors():
+            given = read(line, SUBSCRIBE)
+            name = _variable(given)
+            sql = cell.rstrip()
+            if not sql:
+                raise UsageError("The query goes below the line with %%livequery.")
+            query = self._engine().sub(name, sql, **self._options(given, sql))
+            self.shell.user_ns[name] = query
+            height = given.number("height") or self.height
+            if height is not None:
+                query.own_table.height = height
+            if "quiet" not in given.given:
+                display(query)
+
+    @no_var_expand
+    @line_magic("livequery")  # type: ignore[arg-type]
+    def tend(self, line: str) -> LiveQuery | pd.DataFrame | None:
+        """List the live queries, give one, or tend one.
+
+        %livequery                  all of them, with state and age
+        %livequery NAME             that one
+        %livequery --refresh NAME   run it now and wait
+        %livequery --pause NAME     keep its result as it is
+        %livequery --resume NAME    go on, catching up first
+        %livequery --stop NAME      end it; the last result stays readable
+        """
+        with short_errors():
+            given = read(line, TEND)
+            if len(given.words) > 1 or (given.words and given.given):
+                raise UsageError(
+                    "%livequery takes one NAME; a query goes below a %%livequery line."
+                )
+            if given.words:
+                return api.sub(given.text)
+            for action, names in given.given.items():
+                for name in names.replace(",", " ").split():
+                    self._tend(action, api.sub(name))
+            return None if given.given else self._list()
+
+    @no_var_expand
+    @line_magic
+    def pgrt(self, line: str) -> None:
+        """Connect to a server, see how things stand, or end.
+
+            %pgrt connect [CONNINFO] [--embedded] [--query CONNINFO]
+            %pgrt status
+            %pgrt shutdown
+            %pgrt destroy --yes
+
+        CONNINFO is postgresql://user@host/database or host=… dbname=… user=…, never with a
+        password: that belongs in PGRT_DSN, PGPASSWORD, ~/.pgpass or a service. Without it the
+        environment decides (PGRT_DSN, DATABASE_URL, PG*). --embedded starts a private local
+        server. --query names another role to run the queries. `shutdown` ends every live query;
+        `destroy` drops what was installed in the database: the schema _pgrt and our triggers.
+        """
+        with short_errors():
+            command, _, rest = line.strip().partition(" ")
+            if command not in PGRT:
+                raise UsageError(f"%pgrt is followed by one of: {', '.join(PGRT)}.")
+            given = read(rest, PGRT[command])
+            if given.words and command != "connect":
+                raise UsageError(f"%pgrt {command} takes no more words.")
+            getattr(self, f"_{command}")(given)
+
+    # -- %%livequery
+
+    def _engine(self) -> api.Engine:
+        """Give the engine that runs, or start one from the environment."""
+        return api.default_engine() or self._start("", None)
+
+    def _start(self, conninfo: str, query: str | None) -> api.Engine:
+        try:
+            return api.start(conninfo, query_conninfo=query, dtype_backend=self.dtype_backend)
+        except (ServerUnavailable, ConfigurationError) as error:
+            error.hint = f"{error.hint.rstrip('.')}. Or {_HOW_TO_CONNECT}".removeprefix(". Or ")
+            raise
+
+    def _options(self, given: Line, sql: str) -> dict[str, Any]:
+        """Turn what stands on the line into arguments of `sub`."""
+        throttle, max_rows = given.number("throttle"), given.number("max-rows")
+        key = [name.strip() for name in given.given.get("key", "").split(",")]
+        return {
+            "params": self._params(given, sql),
+            "refresh": self._evaluated("refresh", given),
+            "throttle_ms": self.throttle_ms if throttle is None else throttle,
+            "max_age_ms": given.number("max-age"),
+            "key": key if any(key) else None,
+            "max_rows": self.max_rows if max_rows is None else max_rows,
+            "query_conninfo": _without_password(given.given.get("query")),
+        }
+
+    def _params(self, given: Line, sql: str) -> Any:
+        """Give --params, or the notebook's variables the query names."""
+        if "params" in given.given:
+            return self._evaluated("params", given)
+        space = self.shell.user_ns
+        return {name: space[name] for name in parameter_names(sql) if name in space} or None
+
+    def _evaluated(self, option: str, given: Line) -> Any:
+        """Evaluate an option's expression in the notebook."""
+        if option not in given.given:
+            return None
+        try:
+            return self.shell.ev(given.given[option])
+        except Exception as error:
+            raise UsageError(f"--{option}: {type(error).__name__}: {error}") from error
+
+    # -- %livequery
+
+    def _tend(self, action: str, query: LiveQuery) -> None:
+        getattr(query, "close" if action == "stop" else action)()
+        print(f"{query.name}: {query.status}, {len(query.df)} rows, version {query.version}")
+
+    def _list(self) -> pd.DataFrame | None:
+        """Make a table of what is live; say how to begin when nothing is."""
+        queries = list(api.subscriptions().values())
+        if not queries:
+            print("Nothing is live: `%%livequery NAME` above a query makes it so.")
+            return None
+        return listing(queries)
+
+    # -- %pgrt
+
+    def _connect(self, given: Line) -> None:
+        conninfo, query = given.text, _without_password(given.given.get("query"))
+        _without_password(conninfo)
+        if "embedded" in given.given:
+            if conninfo:
+                raise UsageError("Either CONNINFO or --embedded, not both.")
+            conninfo = embedded_postgres()
+        engine = api.default_engine()
+        if engine is None:
+            self._start(conninfo, query)
+        elif (conninfo or query) and not _is_on(engine, conninfo, query):
+            raise EngineRunning(
+                f"Already connected to {engine._conninfo}.",
+                hint="`%pgrt shutdown` ends that and its live queries.",
+            )
+        self._status(given)
+
+    def _status(self, given: Line) -> None:
+        engine = api.default_engine()
+        if engine is None:
+            print("Not connected: `%pgrt connect` or a first `%%livequery` does that.")
+            return
+        count = len(engine.subscriptions())
+        print(
+            f"Connected to {engine._conninfo}; {count} live {'query' if count == 1 else 'queries'}"
+        )
+
+    def _shutdown(self, given: Line) -> None:
+        print("Every live query has ended." if api.shutdown() else "Nothing was running.")
+
+    def _destroy(self, given: Line) -> None:
+        if "yes" not in given.given:
+            raise UsageError("This drops the schema _pgrt and our triggers: add --yes.")
+        if api.default_engine() is not None:
+            raise EngineRunning("Live queries are running.", hint="`%pgrt shutdown` ends them.")
+        last = api._default  # the server we were on, not the environment's
+        dropped = last.destroy() if last is not None else api.destroy()
+        print("\n".join(["Dropped:", *dropped]) if dropped else "There was nothing to drop.")
+
+
+def _variable(given: Line) -> str:
+    """Give the name that the query and the variable will have."""
+    name = " ".join(given.words)
+    if not name:
+        raise UsageError("%%livequery NAME [options]: the name is missing.")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError("%%livequery NAME: NAME becomes a variable, so it must be a Python name.")
+    return name
+
+
+def _without_password(conninfo: str | None) -> str | None:
+    """Refuse a connection string that should not be in a cell."""
+    if not conninfo:
+        return None
+    if conninfo[0] in "${":
+        raise UsageError("Variables are not expanded here: use pgrt_jupyter.start(conninfo).")
+    resolve(conninfo)
+    if has_password(conninfo):
+        raise PasswordInCell
+    return conninfo
+
+
+def _is_on(engine: api.Engine, conninfo: str, query: str | None) -> bool:
+    """Ask whether an engine uses these servers and roles; passwords do not count."""
+    pairs = ((conninfo, engine._conninfo), (query, engine._query_conninfo))
+    return all(resolve(text).shown == used.shown for text, used in pairs if text)

@@ -1,0 +1,105 @@
+"""Measure the time from a commit to the DataFrame, beside the least that plain psycopg needs."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+import psycopg
+
+import pgrt_jupyter as pgrt
+
+ROUNDS = 400
+ROWS = 100
+
+
+def test_commit_to_frame(durable: str, write_down: Callable[..., None]) -> None:
+    """Time one-row updates at throttle 0, alternating between the live query and the bare loop."""
+    with psycopg.connect(durable, autocommit=True) as writer:
+        for table in ("live", "bare"):
+            writer.execute(
+                f"CREATE TABLE {table} (id int PRIMARY KEY, status text, amount numeric(10,2))"
+            )
+            writer.execute(
+                f"INSERT INTO {table} SELECT i, 'new', i FROM generate_series(1, {ROWS}) i"
+            )
+        with (
+            pgrt.Engine(durable, throttle_ms=0, deliver="thread") as engine,
+            _bare(durable) as bare,
+        ):
+            query = engine.sub("live", "SELECT id, status, amount FROM live ORDER BY id")
+            times: dict[str, list[float]] = {"live": [], "bare": []}
+            for turn in range(ROUNDS):
+                value = f"v{turn}"
+                times["live"].append(
+                    _timed(writer, "live", value, lambda v: query.df["status"].iloc[0] == v)
+                )
+                times["bare"].append(
+                    _timed(writer, "bare", value, lambda v: bare["frame"]["status"].iloc[0] == v)
+                )
+    write_down("latency", _table(times), times)
+
+
+def _timed(
+    writer: psycopg.Connection[Any], table: str, value: str, shows: Callable[[str], bool]
+) -> float:
+    """Give the milliseconds from the commit's return to the frame that shows it."""
+    with writer.transaction():
+        writer.execute(f"UPDATE {table} SET status = %s WHERE id = 1", (value,))
+        if table == "bare":
+            writer.execute("NOTIFY bare")
+    begun = time.perf_counter()
+    while not shows(value):
+        time.sleep(0.0001)
+        assert time.perf_counter() - begun < 10
+    taken = (time.perf_counter() - begun) * 1000
+    time.sleep(0.005)  # both are at rest before the next round
+    return taken
+
+
+@contextmanager
+def _bare(conninfo: str) -> Iterator[dict[str, Any]]:
+    """Run the shortest loop that does the same: LISTEN, wait, fetchall, DataFrame."""
+    shown: dict[str, Any] = {}
+    with (
+        psycopg.connect(conninfo, autocommit=True) as listening,
+        psycopg.connect(conninfo, autocommit=True) as reading,
+    ):
+
+        def refresh() -> None:
+            cursor = reading.execute("SELECT id, status, amount FROM bare ORDER BY id")
+            names = [column.name for column in cursor.description or ()]
+            shown["frame"] = pd.DataFrame(cursor.fetchall(), columns=names)
+
+        listening.execute("LISTEN bare")
+        refresh()
+
+        def follow() -> None:
+            for notification in listening.notifies():
+                if notification.payload == "stop":
+                    return
+                refresh()
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        yield shown
+        reading.execute("NOTIFY bare, 'stop'")
+        thread.join()
+
+
+def _table(times: dict[str, list[float]]) -> str:
+    """Write the percentiles side by side."""
+
+    def percentile(name: str, share: int) -> float:
+        return statistics.quantiles(times[name], n=100)[share - 1]
+
+    rows = ["| commit to frame | live query | bare psycopg | ratio |", "|---|---|---|---|"]
+    for share in (50, 95):
+        live, bare = percentile("live", share), percentile("bare", share)
+        rows.append(f"| p{share} | {live:.2f} ms | {bare:.2f} ms | {live / bare:.2f} |")
+    return "\n".join(rows)
