@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         QueryRefused,
         ServerUnavailable,
         SubscriptionNotFound,
+        UsageError,
     )
     from .live import LiveQuery
     from .magic import load_ipython_extension, unload_ipython_extension
@@ -74,6 +75,7 @@ _HOMES = {
         "QueryRefused",
         "ServerUnavailable",
         "SubscriptionNotFound",
+        "UsageError",
     ),
     "live": ("LiveQuery",),
     "magic": ("load_ipython_extension", "unload_ipython_extension"),
@@ -99,6 +101,7 @@ __all__ = [
     "QueryRefused",
     "ServerUnavailable",
     "SubscriptionNotFound",
+    "UsageError",
     "destroy",
     "embedded_postgres",
     "load_ipython_extension",

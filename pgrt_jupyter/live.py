@@ -120,7 +120,6 @@ class LiveQuery(traitlets.HasTraits):
         self._error_handler = error_handler
         self._subscription: _Subscription | None = None
         self._group: engine_group.Group | None = None
-        self._held: engine_group.State | None = None  # the newest state while paused
         self._paused = False
         self._snapshot: object = None
         self._runs_before = 0  # of the queries this one replaced
@@ -145,9 +144,9 @@ class LiveQuery(traitlets.HasTraits):
             raise TimeoutError(
                 f"{self.name}: no result within {timeout} s ({self._standing()})"
             ) from None
-        if group.error is not None:
-            raise group.error
-        self._take(group.state(), even_paused=True)
+        state = self._take(even_paused=True)
+        if state is not None and state.error is not None:
+            raise state.error
         return self.df
 
     def wait_for(
@@ -236,14 +235,14 @@ class LiveQuery(traitlets.HasTraits):
         self._group, self._subscription = group, subscription
         self._paused = False
         self._source = (sql, params)
-        self._take(subscription.state or group.state())
+        self._take()
         if old_group is not None and old is not None:
             self._loop.post(self._loop.runtime.unsubscribe, old_group, old)
 
     def told(self, subscription: _Subscription, state: engine_group.State) -> None:
         """Take a state on the engine's loop."""
         if subscription is self._subscription:
-            self._take(state)
+            self._take()
 
     def fail(self, error: PgrtError) -> None:
         """Hand an error to the error handler, where observers run."""
@@ -255,15 +254,12 @@ class LiveQuery(traitlets.HasTraits):
         except Exception as raised:
             show_error("the error handler raised", raised)
 
-    def _take(self, state: engine_group.State, *, even_paused: bool = False) -> None:
-        """Make a state the newest view, wake who waits, and have it delivered."""
-        if state.snapshot is None:
-            return
+    def _take(self, *, even_paused: bool = False) -> engine_group.State | None:
+        """Make the newest state the view, wake who waits, and have it delivered."""
         with self._news:
-            if self._paused and not even_paused:
-                self._held = state
-                return
-            self._held = None
+            state = self._subscription.state if self._subscription is not None else None
+            if state is None or state.snapshot is None or (self._paused and not even_paused):
+                return state
             view = self._seen(state)
             self._view = view
             self._snapshot = state.snapshot
@@ -271,6 +267,7 @@ class LiveQuery(traitlets.HasTraits):
                 self._told = view  # the first result is no change
             self._news.notify_all()
         self._spread()
+        return state
 
     def _seen(self, state: engine_group.State) -> View:
         """Turn an engine's state into what users see."""
@@ -368,7 +365,7 @@ class LiveQuery(traitlets.HasTraits):
         if paused:
             self._change_status(Status.PAUSED.value)
         else:
-            self._take(self._held or group.state())
+            self._take()
         self._loop.post(self._loop.runtime.pause, group, self._subscription, paused)
 
     def _open_group(self) -> engine_group.Group:

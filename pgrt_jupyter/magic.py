@@ -98,8 +98,15 @@ class LiveQueryMagics(Magics):
             --height PX        greatest height of the table
             --quiet            show no table
 
-        EXPR is Python, evaluated in the notebook; quotes around it may be left out. `%livequery`
-        lists what is live. Defaults: `%config LiveQueryMagics`.
+        EXPR is Python, evaluated in the notebook; quotes around it may be left out. Defaults are
+        set by `%config LiveQueryMagics`. What is live can be tended:
+
+            %livequery                  list it, with state and age
+            %livequery NAME             give the LiveQuery
+            %livequery --refresh NAME   run it now and wait
+            %livequery --pause NAME     keep its result as it is
+            %livequery --resume NAME    go on, catching up first
+            %livequery --stop NAME      end it; the last result stays readable
         """
         with short_errors():
             given = read(line, SUBSCRIBE)
@@ -118,15 +125,6 @@ class LiveQueryMagics(Magics):
     @no_var_expand
     @line_magic("livequery")  # type: ignore[arg-type]
     def tend(self, line: str) -> LiveQuery | pd.DataFrame | None:
-        """List the live queries, give one, or tend one.
-
-        %livequery                  all of them, with state and age
-        %livequery NAME             that one
-        %livequery --refresh NAME   run it now and wait
-        %livequery --pause NAME     keep its result as it is
-        %livequery --resume NAME    go on, catching up first
-        %livequery --stop NAME      end it; the last result stays readable
-        """
         with short_errors():
             given = read(line, TEND)
             if len(given.words) > 1 or (given.words and given.given):
@@ -139,6 +137,8 @@ class LiveQueryMagics(Magics):
                 for name in names.replace(",", " ").split():
                     self._tend(action, api.sub(name))
             return None if given.given else self._list()
+
+    tend.__doc__ = subscribe.__doc__  # `%%livequery?` shows the line magic's
 
     @no_var_expand
     @line_magic

@@ -9,7 +9,7 @@ statement only, so nothing can break out of the function. Runs on a worker threa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ class Analysed:
 
     dependencies: Dependencies
     select: str  # the query with its parameters as typed literals
+    fingerprint: Mapping[int, str]  # by oid: changes when a definition does
 
 
 def analyse(
@@ -62,7 +63,15 @@ def analyse(
         function = _create_function(connection, statement, described.parameter_oids)
         dependencies = _dependencies(connection, function, described)
         literals = _literals(connection, statement, described.parameter_oids)
-    return Analysed(dependencies, statement.bound(literals))
+        definitions = fingerprint(connection, dependencies.fingerprint_oids)
+    return Analysed(dependencies, statement.bound(literals), definitions)
+
+
+def fingerprint(connection: Connection, oids: Iterable[int]) -> dict[int, str]:
+    """Read what tells one definition of a relation from another; a dropped one gives ''."""
+    wanted = sorted(oids)
+    rows: list[Any] = connection.execute(load("audit_fingerprint"), {"oids": wanted}).fetchall()
+    return {**dict.fromkeys(wanted, ""), **dict(rows)}
 
 
 def search_path(connection: Connection) -> list[str]:

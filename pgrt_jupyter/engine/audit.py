@@ -10,12 +10,12 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from ..errors import PgrtError
-from .sql import load
+from . import analysis
 
 if TYPE_CHECKING:
     from .asking import Asking
@@ -72,8 +72,8 @@ class Audit:
         """Do all checks once."""
         await self._check_queue()
         groups = list(self._runtime.groups)
-        oids = {oid for group in groups for oid in watched_oids(group)}
-        found: Mapping[int, str] = await self._runtime.on_server(partial(_fingerprints, oids=oids))
+        oids = {oid for group in groups for oid in group.analysed.fingerprint}
+        found = await self._runtime.on_server(partial(analysis.fingerprint, oids=oids))
         for group in groups:
             if not group.closed and not group.throttle.running:
                 await self._check_group(group, found)
@@ -82,10 +82,8 @@ class Audit:
 
     async def _check_group(self, group: Group, found: Mapping[int, str]) -> None:
         """Analyse a query again where a definition changed, and complete its triggers."""
-        mine = {oid: found.get(oid, "") for oid in watched_oids(group)}
-        changed = bool(group.fingerprint) and mine != group.fingerprint
-        group.fingerprint = mine
-        if changed:
+        known = group.analysed.fingerprint
+        if any(found.get(oid) != text for oid, text in known.items()):
             group.reanalyse = True
             self._runtime.changed(group)
         elif await self._runtime.ensure_capture(group):
@@ -100,14 +98,3 @@ class Audit:
                 self._runtime.polls(group, "queue", message)
             elif group.polls_because.pop("queue", None):
                 self._runtime.changed(group)
-
-
-def watched_oids(group: Group) -> set[int]:
-    """List the tables and views whose definition shapes a query."""
-    return set(group.analysed.dependencies.fingerprint_oids) | set(group.watches)
-
-
-def _fingerprints(connection: psycopg.Connection[Any], oids: set[int]) -> Mapping[int, str]:
-    """Read what tells one definition from another."""
-    rows = connection.execute(load("audit_fingerprint"), {"oids": sorted(oids)}).fetchall()
-    return dict(rows)

@@ -107,7 +107,6 @@ class Group:
     poll_timer: asyncio.TimerHandle | None = None
     next_run: list[asyncio.Future[None]] = field(default_factory=list)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a filter is asked in order
-    fingerprint: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.throttle = Throttle(self.spec.throttle_ms / 1000)

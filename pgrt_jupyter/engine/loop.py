@@ -17,6 +17,7 @@ from .runtime import Runtime
 
 T = TypeVar("T")
 PULSE = Pulse()
+AUDIT_SECONDS = 30.0
 _CLOSING_SECONDS = 2.0  # Jupyter sends SIGTERM 2.5 s after it asked a kernel to end
 
 
@@ -28,8 +29,8 @@ class EngineLoop:
         conninfo: Conninfo,
         *,
         pool_size: int = 4,
-        pulse: Pulse = PULSE,
-        audit_seconds: float = 30.0,
+        pulse: Pulse | None = None,
+        audit_seconds: float | None = None,
         report: Callable[[Group | None, PgrtError], None],
     ) -> None:
         # psycopg cannot wait on Windows' default event loop.
@@ -41,8 +42,8 @@ class EngineLoop:
         )
         self._arguments: dict[str, Any] = {
             "pool_size": pool_size,
-            "pulse": pulse,
-            "audit_seconds": audit_seconds,
+            "pulse": pulse or PULSE,
+            "audit_seconds": audit_seconds or AUDIT_SECONDS,
             "report": report,
         }
         self._conninfo = conninfo
