@@ -384,7 +384,9 @@ class LiveQuery(traitlets.HasTraits):
     @traitlets.observe("throttle_ms")
     def _throttle_changed(self, change: Any) -> None:
         if self._group is not None:
-            self._loop.post(self._loop.runtime.set_throttle, self._group, change["new"])
+            self._loop.post(
+                self._loop.runtime.set_throttle, self._group, self._subscription, change["new"]
+            )
 
 
 class _Subscription:

@@ -5,6 +5,7 @@ import { type FromKernel, type Request, token } from "./protocol";
 import type { Changes, Rows } from "./rows";
 
 export const BUSY_AFTER = 400;
+export const FIRST_PATIENCE = 900;
 export const BEAT_EVERY = 10_000;
 export const SILENT_AFTER = 25_000;
 export const HIDDEN_FOR = 60_000;
@@ -24,6 +25,7 @@ export class Viewer {
   private heardAt = 0;
   private hiddenAt: number | undefined;
   private isThere = false;
+  private patience = FIRST_PATIENCE;
 
   constructor(
     private readonly send: (message: object) => void,
@@ -34,7 +36,7 @@ export class Viewer {
   hello(wish: Wish, now: number): void {
     if (!this.isThere) this.heardAt = now;
     this.isThere = true;
-    this.asked = { at: now, wish };
+    this.asked = { at: this.asked?.at ?? now, wish };
     this.say({ type: "hello", ...wish }, now);
   }
 
@@ -78,7 +80,12 @@ export class Viewer {
     this.hiddenAt = isHidden ? (this.hiddenAt ?? now) : undefined;
     if (this.hiddenAt !== undefined && now - this.hiddenAt >= HIDDEN_FOR) this.bye(now);
     else if (!this.isThere && !isHidden) this.hello(wish, now);
-    else if (this.isThere && now - this.saidAt >= BEAT_EVERY) {
+    else if (this.isThere && this.lastSeen === 0 && now - this.saidAt >= this.patience) {
+      // While JupyterLab still makes the subshell for widgets, a message goes to the main shell and
+      // waits there for the end of a running cell. Said again, it goes to the subshell.
+      this.patience *= 2;
+      this.hello(wish, now);
+    } else if (this.isThere && now - this.saidAt >= BEAT_EVERY) {
       // A kernel that dropped this view while the page slept knows it again after a hello.
       if (now - this.heardAt >= BEAT_EVERY + 5_000) this.hello(wish, now);
       else this.say({ type: "beat" }, now);

@@ -2,7 +2,14 @@ import { expect, test } from "vitest";
 import type { FromBrowser, FromKernel } from "../src/protocol";
 import { read } from "../src/protocol";
 import { Rows } from "../src/rows";
-import { BEAT_EVERY, BUSY_AFTER, HIDDEN_FOR, SILENT_AFTER, Viewer } from "../src/viewer";
+import {
+  BEAT_EVERY,
+  BUSY_AFTER,
+  FIRST_PATIENCE,
+  HIDDEN_FOR,
+  SILENT_AFTER,
+  Viewer,
+} from "../src/viewer";
 import { fromBrowser, fromKernel } from "./samples";
 
 const WISH = { start: 0, count: 30 };
@@ -95,6 +102,18 @@ test("after silence the beat is a hello, so that a forgotten view is known again
   viewer.tick(WISH, false, BEAT_EVERY);
   viewer.tick(WISH, false, 2 * BEAT_EVERY);
   expect(types()).toEqual(["hello", "ack", "beat", "hello"]);
+});
+
+test("a hello that nobody answers is said again, ever more rarely", () => {
+  const { viewer, take, types } = meet();
+  viewer.tick(WISH, false, FIRST_PATIENCE - 1);
+  expect(types()).toEqual(["hello"]);
+  for (let now = 0; now < 10 * FIRST_PATIENCE; now += FIRST_PATIENCE) viewer.tick(WISH, false, now);
+  expect(types()).toEqual(["hello", "hello", "hello", "hello"]);
+  expect(viewer.hint(true, 10 * FIRST_PATIENCE)).toBe("kernel busy");
+  take(fromKernel.first, 10 * FIRST_PATIENCE);
+  viewer.tick(WISH, false, 19 * FIRST_PATIENCE);
+  expect(types()).toEqual(["hello", "hello", "hello", "hello", "ack"]);
 });
 
 test("a page hidden for a minute says bye, and hello when it is seen again", () => {

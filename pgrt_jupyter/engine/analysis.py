@@ -81,6 +81,12 @@ def search_path(connection: Connection) -> list[str]:
     return list(row[0])  # type: ignore[call-overload]
 
 
+def missing_grants(connection: Connection, oids: Sequence[int]) -> list[str]:
+    """Write the GRANT statements that this role lacks for reading relations."""
+    rows = connection.execute(load("analyse_privileges"), {"oids": list(oids)}).fetchall()
+    return [str(statement) for (statement,) in rows]
+
+
 def _describe(connection: Connection, statement: Statement) -> frames.Described:
     """Have the server parse the bare text; help it with parameter types only when it asks."""
     try:
@@ -175,6 +181,7 @@ def _dependencies(
         relations=tuple(_relation(row, used[row.oid]) for row in found if _watchable(row, used)),
         unwatchable=tuple(_unwatchable(found, functions, walked)),
         fingerprint_oids=tuple(sorted(row.oid for row in found if row.oid >= _FIRST_USER_OID)),
+        named=tuple(sorted(_used_columns(node for node in walked if node.query))),
         key=_key(described.columns, found),
     )
 

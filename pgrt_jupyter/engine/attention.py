@@ -113,7 +113,7 @@ class Attention:
             await self.look_up_writers(group)
         except psycopg.Error:
             return  # the loss has been reported; everything runs again after it
-        group.covered = not group.throttle.dirty
+        group.covered = not group.throttle.dirty and not group.paused
 
     async def look_up_writers(self, group: Group) -> None:
         """Note who may have found nobody waiting; the query runs again when they have ended."""

@@ -89,6 +89,7 @@ class Group:
     watches: Mapping[int, Watch] = field(default_factory=dict)  # by oid of each member table
     members: tuple[Member, ...] = ()
     subscribers: dict[Subscriber, bool] = field(default_factory=dict)  # subscriber: paused
+    intervals: dict[Subscriber, float] = field(default_factory=dict)  # where it is not the spec's
     throttle: Throttle = field(init=False)
     backoff: Backoff = field(default_factory=lambda: Backoff(1.0, 30.0))
     snapshot: Snapshot | None = None
@@ -115,6 +116,12 @@ class Group:
     def paused(self) -> bool:
         """Say whether nobody wants updates at the moment."""
         return bool(self.subscribers) and all(self.subscribers.values())
+
+    def space(self) -> None:
+        """Run as often as the most impatient subscriber wants; seconds."""
+        usual = self.spec.throttle_ms / 1000
+        wanted = [self.intervals.get(subscriber, usual) for subscriber in self.subscribers]
+        self.throttle.interval = min(wanted, default=usual)
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -70,6 +70,7 @@ class Dependencies:
     relations: tuple[Relation, ...]
     unwatchable: tuple[str, ...]  # what no trigger can announce, by name
     fingerprint_oids: tuple[int, ...]  # relations and views whose definition shaped this
+    named: tuple[int, ...]  # relations the text itself names: its role needs SELECT on them
     key: tuple[str, ...]  # the primary key columns the result carries
 
 

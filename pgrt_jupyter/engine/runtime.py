@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 import psycopg
 
 from ..config import Conninfo
-from ..errors import CaptureFailed, EngineNotRunning, PgrtError, QueryFailed
+from ..errors import (
+    CaptureFailed,
+    ConfigurationError,
+    EngineNotRunning,
+    PermissionMissing,
+    PgrtError,
+    QueryFailed,
+)
 from . import analysis, capture, filters, refresh
 from .asking import Asking
 from .attention import Attention
@@ -74,9 +81,7 @@ class Runtime:
             raise EngineNotRunning
         group = self._by_spec.get(shared(spec))
         if group is not None and not group.closed and group.error is None and group.snapshot:
-            group.subscribers[subscriber] = False
-            subscriber.told(group.state())
-            return group
+            return await self._join(group, subscriber)
         group = await self._analysed_group(spec)
         group.subscribers[subscriber] = False
         self._register(group)
@@ -90,10 +95,26 @@ class Runtime:
             raise
         return group
 
+    async def _join(self, group: Group, subscriber: Subscriber) -> Group:
+        """Share a query that runs; one that all others have paused catches up first."""
+        was_paused, group.subscribers[subscriber] = group.paused, False
+        self._space(group)
+        try:
+            if was_paused:
+                await self.run_now(group)
+                if group.error is not None:
+                    raise group.error
+        except BaseException:
+            self.unsubscribe(group, subscriber)
+            raise
+        subscriber.told(group.state())
+        return group
+
     async def _analysed_group(self, spec: Spec) -> Group:
-        """Analyse a query and check its filter."""
+        """Analyse a query and check its key and its filter."""
         analysed = await self.analyse(spec)
         relations, columns = analysed.dependencies.relations, analysed.dependencies.columns
+        _check_key(spec.key, [column.name for column in columns])
         with translated(spec.statement):
             rule = await self.on_server(
                 partial(
@@ -123,7 +144,10 @@ class Runtime:
     def unsubscribe(self, group: Group, subscriber: Subscriber) -> None:
         """Let go of a query; the last subscriber ends it."""
         group.subscribers.pop(subscriber, None)
-        if not group.subscribers:
+        group.intervals.pop(subscriber, None)
+        if group.subscribers:
+            self._space(group)
+        else:
             self._forget(group)
 
     def pause(self, group: Group, subscriber: Subscriber, paused: bool) -> None:
@@ -138,9 +162,18 @@ class Runtime:
             self.changed(group)
         group.notify()
 
-    def set_throttle(self, group: Group, milliseconds: int) -> None:
-        """Change the interval from the next decision on."""
-        group.throttle.interval = milliseconds / 1000
+    def set_throttle(self, group: Group, subscriber: Subscriber, milliseconds: int) -> None:
+        """Change one subscriber's interval; it counts for a run that waits already."""
+        if subscriber in group.subscribers:
+            group.intervals[subscriber] = milliseconds / 1000
+            self._space(group)
+
+    def _space(self, group: Group) -> None:
+        """Have a run that waits wait for as long as its subscribers want now."""
+        group.space()
+        if group.timer is not None:
+            group.timer.cancel()
+            group.timer = None
         self._act(group, group.throttle.decide(self._now()))
 
     def _register(self, group: Group) -> None:
@@ -170,6 +203,8 @@ class Runtime:
         before = set(group.watches)
         with translated(group.spec.statement):
             group.watch(await self.on_server(partial(capture.families, oids=oids)))
+            for found in self._by_member.values():
+                found.discard(group)  # a partition may have left
             for member in group.watches:
                 self._by_member.setdefault(member, set()).add(group)
             done = await self.on_server(partial(capture.complete, members=group.members))
@@ -301,6 +336,7 @@ class Runtime:
             group.succeeded(await self.on_server(work, group.spec.conninfo))
             group.synced = group.synced or epoch == self._attention.epoch != 0
         except PgrtError as error:
+            await self._add_grants(group, error)
             self._failed(group, error)
         except Exception as error:
             failure = QueryFailed(f"The result could not be read: {error}")
@@ -314,7 +350,19 @@ class Runtime:
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
-        self._act(group, decision)
+        self._act(group, decision, even_paused=bool(group.next_run))
+
+    async def _add_grants(self, group: Group, error: PgrtError) -> None:
+        """Say in the hint which GRANT statements would help."""
+        if not isinstance(error, PermissionMissing):
+            return
+        work = partial(analysis.missing_grants, oids=group.analysed.dependencies.named)
+        try:
+            grants = await self.on_server(work, group.spec.conninfo)
+        except (PgrtError, psycopg.Error):
+            return
+        if grants:
+            error.hint = f"ask for: {' '.join(grants)}"
 
     def _failed(self, group: Group, error: PgrtError) -> None:
         """Keep the last result, tell, and try again by itself."""
@@ -326,11 +374,9 @@ class Runtime:
     async def reanalyse(self, group: Group) -> None:
         """Find out anew what a query depends on, after its tables changed."""
         group.analysed = await self.analyse(group.spec)
-        group.reanalyse = False
         group.covered = False
-        for found in self._by_member.values():
-            found.discard(group)
         await self.ensure_capture(group)
+        group.reanalyse = False
 
     def _plan_poll(self, group: Group) -> None:
         """Plan the next run that no notification asks for."""
@@ -377,3 +423,13 @@ class Runtime:
         self._sessions.cancel()
         self._workers.stop(timeout)
         self._sessions.close()
+
+
+def _check_key(key: Sequence[str] | None, columns: Sequence[str]) -> None:
+    """Refuse a key that the result does not carry."""
+    missing = [name for name in key or () if name not in columns]
+    if missing:
+        raise ConfigurationError(
+            f"key names the column {missing[0]!r}, which the result does not have.",
+            hint=f"it has {', '.join(columns)}.",
+        )

@@ -42,7 +42,7 @@ class Sessions:
         if connection is not None:
             try:
                 return self._use(conninfo, connection, work)
-            except psycopg.OperationalError:
+            except (psycopg.OperationalError, ServerUnavailable):
                 if not connection.closed:
                     raise
                 self._drop_idle(conninfo)

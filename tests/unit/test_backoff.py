@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgrt_jupyter.engine.backoff import Backoff
@@ -46,6 +46,7 @@ def test_years_of_failures_do_no_harm() -> None:
     assert backoff.next() == 30.0
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 10.0), st.floats(10.0, 100.0), st.integers(1, 50))
 def test_a_wait_is_between_half_the_first_step_and_the_cap(
     first: float, cap: float, failures: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -78,6 +78,7 @@ def test_an_unreadable_conninfo_is_not_repeated(conninfo: str) -> None:
     assert caught.value.__context__ is None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="ascii", exclude_characters="\x00"), min_size=8))
 def test_no_password_is_shown(password: str) -> None:
     """Neither str nor repr holds the password, whatever it is made of."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgrt_jupyter.engine import interest
@@ -73,6 +73,7 @@ def test_families_beyond_the_limit_are_named() -> None:
     assert found.uncovered == frozenset(range(65, 101))
 
 
+@settings(deadline=None)
 @given(NEEDS)
 def test_every_need_is_covered_or_named(needs: list[Need]) -> None:
     """For each thing wanted a key is held that makes triggers tell of it, within the limit."""
@@ -89,6 +90,7 @@ def test_every_need_is_covered_or_named(needs: list[Need]) -> None:
         assert key(need.family, ROWS) in held or not need.rows
 
 
+@settings(deadline=None)
 @given(NEEDS, st.randoms())
 def test_the_order_of_queries_does_not_matter(needs: list[Need], chance: object) -> None:
     """Equal needs lead to equal keys, so that settling twice changes nothing."""
@@ -97,12 +99,14 @@ def test_the_order_of_queries_does_not_matter(needs: list[Need], chance: object)
     assert plan(needs) == plan(shuffled)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=63))
 def test_a_columns_tag_leaves_the_reserved_numbers_free(name: str) -> None:
     """Tags are 31 bits and never mean RELATION, EVERY_COLUMN or ROWS."""
     assert 16 <= tag(name) < 2**31
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**32 - 1), st.integers(16, 2**31 - 1))
 def test_a_trigger_finds_a_columns_key_by_adding(family: int, number: int) -> None:
     """The key of a column is the relation's key plus its tag, without overflow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgrt_jupyter.engine.model import Operation
@@ -76,12 +76,14 @@ def test_anything_else_is_unreadable(payload: str) -> None:
     assert decode(payload) == Unreadable(len(payload))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=8000))
 def test_no_text_breaks_decoding(payload: str) -> None:
     """Whatever comes, decoding answers."""
     assert isinstance(decode(payload), (Change, Unreadable))
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 2**32 - 1),
     st.sampled_from("IUDT"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgrt_jupyter.engine.statement import parameter_names, parse
@@ -154,6 +154,7 @@ def test_a_position_beyond_the_end_is_the_end() -> None:
     assert parse("SELECT").original_position(99) == len("SELECT")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aeE'\"$:;-/*[],()\\ \n1_%ü", max_size=40))
 def test_text_without_parameters_survives(sql: str) -> None:
     """Cutting into tokens and joining them again loses nothing but the closing semicolon."""
@@ -165,6 +166,7 @@ def test_text_without_parameters_survives(sql: str) -> None:
     assert sql[len(statement.text) :].lstrip()[:1] in ("", ";", "-", "/")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_quoted_text_is_left_alone(inside: str) -> None:
     """Whatever stands in a string literal, quoted identifier or comment holds no parameter."""
@@ -177,6 +179,7 @@ def test_any_quoted_text_is_left_alone(inside: str) -> None:
     assert parse(sql).values == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=8))
 def test_every_use_of_a_name_gets_the_same_number(names: list[str]) -> None:
     """Equal names share a number, and binding puts each value back in its places."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgrt_jupyter.engine.throttle import Action, Decision, IllegalEvent, Throttle
@@ -181,6 +181,7 @@ def simulate(interval: float, gaps: list[float], took: float) -> tuple[list[floa
 GAPS = st.lists(st.floats(0.001, 3.0), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 2.0), GAPS, st.floats(0.0, 3.0))
 def test_the_last_change_is_always_answered(
     interval: float, gaps: list[float], took: float
@@ -190,6 +191,7 @@ def test_the_last_change_is_always_answered(
     assert starts[-1] >= last
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 2.0), GAPS, st.floats(0.0, 3.0))
 def test_runs_are_an_interval_apart(interval: float, gaps: list[float], took: float) -> None:
     """Whatever the timing, runs keep their distance and never overlap."""

@@ -1,0 +1,93 @@
+"""A live query in JupyterLab: run all, change a row from outside, see the cell change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from .servers import Lab, cell, running_lab
+
+SETUP = "%load_ext pgrt_jupyter\nimport time, pgrt_jupyter as pgrt\nengine = pgrt.start({!r})"
+LIVE = "%%livequery numbers --throttle 0\nSELECT id, n FROM numbers ORDER BY id"
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Run one JupyterLab for all tests."""
+    with running_lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(running: Lab, dsn: str) -> Iterator[Lab]:
+    """End a test's kernels before its database goes."""
+    yield running
+    running.end_kernels()
+
+
+@pytest.fixture
+def page(chromium: Browser, lab: Lab) -> Iterator[Page]:
+    """Open a page that must not ask any other host for anything."""
+    page = chromium.new_page(viewport={"width": 1200, "height": 900})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    page.close()
+    ours = (lab.address, lab.address.replace("http", "ws"), "blob:", "data:")
+    assert [url for url in asked if not url.startswith(ours)] == []
+
+
+@pytest.fixture
+def writer(connect: Callable[..., Any]) -> Any:
+    """Give a connection to a database with a table of five numbers."""
+    connection = connect()
+    connection.execute("CREATE TABLE numbers (id int PRIMARY KEY, n int)")
+    connection.execute("INSERT INTO numbers SELECT g, 10 * g FROM generate_series(1, 5) g")
+    return connection
+
+
+def test_a_cell_follows_the_database(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """A change made elsewhere appears in the notebook's table, and so do new rows."""
+    lab.open(page, SETUP.format(dsn), LIVE)
+    lab.run_all(page)
+    table = page.locator(".jp-OutputArea-output .pgrt")
+    expect(cell(table, 1, 1)).to_have_text("20", timeout=30_000)
+    expect(table.locator(".badge")).to_have_text("live")
+    writer.execute("UPDATE numbers SET n = 777 WHERE id = 2")
+    expect(cell(table, 1, 1)).to_have_text("777")
+    writer.execute("INSERT INTO numbers VALUES (6, NULL)")
+    expect(cell(table, 5, 0)).to_have_text("6")
+    expect(table.locator(".count")).to_have_text("6 rows")
+
+
+def test_it_follows_while_a_cell_runs(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """A change appears while another cell sleeps for ten seconds."""
+    lab.open(page, SETUP.format(dsn), LIVE, "time.sleep(10)")
+    lab.run_all(page)
+    table = page.locator(".jp-OutputArea-output .pgrt")
+    expect(cell(table, 1, 1)).to_have_text("20", timeout=30_000)
+    for n in (777, 778):
+        writer.execute("UPDATE numbers SET n = %s WHERE id = 2", [n])
+        expect(cell(table, 1, 1)).to_have_text(str(n))
+        lab.expect_prompt(page, "[*]:")
+    lab.expect_prompt(page, "[3]:")
+
+
+def test_a_cell_that_ran_again_has_one_live_table(
+    lab: Lab, page: Page, writer: Any, dsn: str
+) -> None:
+    """Run All again leaves one table, which is live, and the queries' errors are short."""
+    lab.open(page, SETUP.format(dsn), LIVE, "%%livequery wrong\nSELECT m\nFROM numbers")
+    for prompt in ("[3]:", "[6]:"):
+        lab.run_all(page)
+        error = page.locator(".jp-OutputArea-output").filter(has_text="QueryFailed")
+        expect(error).to_contain_text('column "m" does not exist', timeout=30_000)
+        expect(error).not_to_contain_text("Traceback")
+        lab.expect_prompt(page, prompt)
+    table = page.locator(".jp-OutputArea-output .pgrt")
+    expect(table).to_have_count(1)
+    writer.execute("UPDATE numbers SET n = 5 WHERE id = 1")
+    expect(cell(table, 0, 1)).to_have_text("5")
