@@ -185,6 +185,7 @@ def test_wrong_query(shell, orders):
         ("%%livequery q --bogus 5\nSELECT 1", UsageError, "Unknown option --bogus"),
         ("%%livequery q --params nope\nSELECT 1", UsageError, "--params: NameError"),
         ("%%livequery q --refresh {'nope': {'a': 1}}\nSELECT id FROM orders", Exception, "nope"),
+        ("%%livequery q --key nope\nSELECT id FROM orders", ConfigurationError, "nope"),
         ("%livequery q SELECT 1", UsageError, "below a %%livequery line"),
         ("%pgrt", UsageError, "connect, status, shutdown, destroy"),
         ("%pgrt status now", UsageError, "takes no more words"),
