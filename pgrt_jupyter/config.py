@@ -63,9 +63,10 @@ def resolve(conninfo: str | Conninfo = "", environ: Mapping[str, str] = os.envir
 def has_password(conninfo: str) -> bool:
     """Say whether a connection string carries a password; one that cannot be read might."""
     try:
-        return "password" in conninfo_to_dict(_DRIVER.sub(r"\1://", conninfo))
+        given = conninfo_to_dict(_DRIVER.sub(r"\1://", conninfo))
     except ProgrammingError:
         return True
+    return not given.keys().isdisjoint(("password", "sslpassword"))
 
 
 def _shown(given: Mapping[str, object]) -> str:

@@ -8,7 +8,8 @@ the images cannot be read, the query runs again and the error is told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, Protocol
 
@@ -184,9 +185,16 @@ def _answers(
     for change, member in questions:
         watch = group.watches[member]
         try:
-            answer = filters.ask(
-                group.rule, change, watch.relation, watch.watched, frame, result_values, connection
-            )
+            with _looking(connection):
+                answer = filters.ask(
+                    group.rule,
+                    change,
+                    watch.relation,
+                    watch.watched,
+                    frame,
+                    result_values,
+                    connection,
+                )
         except Exception as error:
             failure = FilterFailed(
                 f"The refresh filter raised {type(error).__name__}; the query was refreshed."
@@ -196,3 +204,17 @@ def _answers(
         if answer is not Verdict.IGNORE:
             verdict = answer
     return verdict, failure
+
+
+@contextmanager
+def _looking(connection: psycopg.Connection[Any] | None) -> Iterator[None]:
+    """Let a function read, and undo what it set: the connection serves queries afterwards."""
+    if connection is None:
+        yield
+        return
+    connection.execute(b"BEGIN READ ONLY")
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):
+            connection.execute(b"ROLLBACK")

@@ -96,18 +96,16 @@ class Runtime:
         return group
 
     async def _join(self, group: Group, subscriber: Subscriber) -> Group:
-        """Share a query that runs; one that all others have paused catches up first."""
-        was_paused, group.subscribers[subscriber] = group.paused, False
+        """Share a query that runs; it runs once more, so that what was committed before is in it."""
+        group.subscribers[subscriber] = False
         self._space(group)
         try:
-            if was_paused:
-                await self.run_now(group)
-                if group.error is not None:
-                    raise group.error
+            await self.run_now(group)
+            if group.error is not None:
+                raise group.error
         except BaseException:
             self.unsubscribe(group, subscriber)
             raise
-        subscriber.told(group.state())
         return group
 
     async def _analysed_group(self, spec: Spec) -> Group:

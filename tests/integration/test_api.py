@@ -374,16 +374,20 @@ class Filtered:
         self.db.execute(statement)
         wait_until(lambda: len(self.asked) > before)
 
-    def refreshes(self, statement: str) -> bool:
-        """Say whether a write, which changes the result, has the query run."""
+    def must_refresh(self, statement: str) -> None:
+        """Write, and wait until the query has run and its result differs."""
         before = self.lq.version
         self.write(statement)
-        self.write("UPDATE quiet SET n = n + 1")
-        if self.lq.version == before:
-            self.lq.refresh()
-            assert self.lq.version == before + 1, "the statement did not change the result"
-            return False
-        return True
+        wait_until(lambda: self.lq.version > before, message=f"no refresh after {statement}")
+
+    def must_ignore(self, statement: str) -> None:
+        """Write what changes the result, and see that the query does not run by itself."""
+        before = self.lq.version
+        self.write(statement)
+        self.write("UPDATE quiet SET n = n + 1")  # a round later a run would be over
+        assert self.lq.version == before, f"a refresh after {statement}"
+        self.lq.refresh()
+        assert self.lq.version == before + 1, "the statement did not change the result"
 
 
 @pytest.fixture
@@ -470,7 +474,8 @@ FILTERS: dict[str, tuple[Any, dict[str, bool]]] = {
 def test_a_filter_decides(name: str, statement: str, filtered: Callable[..., Filtered]) -> None:
     """A row that enters or leaves a filter refreshes, another one does not."""
     refresh, cases = FILTERS[name]
-    assert filtered(refresh).refreshes(statement) is cases[statement]
+    found = filtered(refresh)
+    (found.must_refresh if cases[statement] else found.must_ignore)(statement)
 
 
 @pytest.mark.parametrize(("statement", "expected"), [(NOTE_1, True), (NOTE_2, False)])
@@ -480,7 +485,7 @@ def test_a_filter_on_the_current_result(
     """`result("id")` matches rows that the result shows now."""
     sql = "SELECT id, (SELECT string_agg(note, ',') FROM orders) AS notes FROM orders WHERE id = 1"
     found = filtered({"orders": {"id": pgrt.result("id")}}, sql)
-    assert found.refreshes(statement) is expected
+    (found.must_refresh if expected else found.must_ignore)(statement)
 
 
 def test_a_filter_follows_the_result(filtered: Callable[..., Filtered]) -> None:
@@ -492,15 +497,15 @@ def test_a_filter_follows_the_result(filtered: Callable[..., Filtered]) -> None:
     found = filtered({"orders": {"id": pgrt.result("id")}}, sql)
     found.write(TO_PENDING)
     found.lq.refresh()
-    assert found.refreshes(NOTE_2)
+    found.must_refresh(NOTE_2)
 
 
 def test_a_table_left_out_keeps_the_default(filtered: Callable[..., Filtered]) -> None:
     """A filter on one table leaves the others as they are."""
     sql = "SELECT o.status, c.name FROM orders o LEFT JOIN customers c ON true ORDER BY 1, 2"
     found = filtered({"orders": {"status": "pending"}}, sql, "orders, customers")
-    assert found.refreshes("UPDATE customers SET name = 'Eve'")
-    assert not found.refreshes(TO_OTHER)
+    found.must_refresh("UPDATE customers SET name = 'Eve'")
+    found.must_ignore(TO_OTHER)
 
 
 def test_several_tables_have_a_filter_each(filtered: Callable[..., Filtered]) -> None:
@@ -508,10 +513,10 @@ def test_several_tables_have_a_filter_each(filtered: Callable[..., Filtered]) ->
     sql = "SELECT o.status, c.name FROM orders o LEFT JOIN customers c ON true ORDER BY 1, 2"
     refresh = {"orders": {"status": "pending"}, "customers": {"name": "Eve"}}
     found = filtered(refresh, sql, "orders, customers")
-    assert not found.refreshes("UPDATE customers SET name = 'Bob'")
-    assert found.refreshes("UPDATE customers SET name = 'Eve'")
-    assert not found.refreshes(TO_OTHER)
-    assert found.refreshes(TO_PENDING)
+    found.must_ignore("UPDATE customers SET name = 'Bob'")
+    found.must_refresh("UPDATE customers SET name = 'Eve'")
+    found.must_ignore(TO_OTHER)
+    found.must_refresh(TO_PENDING)
 
 
 def test_a_table_off_the_search_path_goes_by_its_full_name(
@@ -521,9 +526,9 @@ def test_a_table_off_the_search_path_goes_by_its_full_name(
     db.execute("CREATE SCHEMA s; CREATE TABLE s.orders (id int PRIMARY KEY, v int)")
     sql = "SELECT a.id, (SELECT string_agg(note, ',') FROM orders) FROM s.orders AS a ORDER BY 1"
     found = filtered({"s.orders": {"v": 1}}, sql, "orders, s.orders AS x")
-    assert not found.refreshes("INSERT INTO s.orders VALUES (1, 2)")
-    assert found.refreshes("INSERT INTO s.orders VALUES (2, 1)")
-    assert found.refreshes(NOTE_1)
+    found.must_ignore("INSERT INTO s.orders VALUES (1, 2)")
+    found.must_refresh("INSERT INTO s.orders VALUES (2, 1)")
+    found.must_refresh(NOTE_1)
 
 
 def test_a_column_the_query_does_not_read_may_be_filtered_on(
@@ -533,7 +538,7 @@ def test_a_column_the_query_does_not_read_may_be_filtered_on(
     found = filtered(
         {"orders": {"region": "EU"}}, "SELECT sum(length(region || coalesce(note, ''))) FROM orders"
     )
-    assert found.refreshes("UPDATE orders SET region = 'EU', note = 'long' WHERE id = 2")
+    found.must_refresh("UPDATE orders SET region = 'EU', note = 'long' WHERE id = 2")
 
 
 def test_a_truncate_refreshes_whatever_the_filter(
@@ -559,7 +564,7 @@ def test_a_large_value_in_a_filter_refreshes(
 ) -> None:
     """A condition on a value that was not carried cannot be answered, so the query runs."""
     found = filtered({"orders": {"note": "never"}})
-    assert found.refreshes("UPDATE orders SET note = repeat('x', 6000) WHERE id = 1")
+    found.must_refresh("UPDATE orders SET note = repeat('x', 6000) WHERE id = 1")
 
 
 Asked = list[tuple[Any, pd.DataFrame, Any]]
@@ -639,6 +644,26 @@ def test_a_function_may_query(engine: pgrt.Engine, db: psycopg.Connection[Any]) 
     db.execute(GONE_1)
     wait_until(lambda: answers)
     assert answers[0] == (2,)
+
+
+def test_what_a_function_sets_and_writes_is_gone(
+    engine: pgrt.Engine, db: psycopg.Connection[Any]
+) -> None:
+    """A filter reads only, and its settings do not reach the queries that follow."""
+    errors: list[Any] = []
+
+    def refresh(connection: Any, df: pd.DataFrame, change: Any) -> bool:
+        connection.execute("SET search_path = nowhere")
+        connection.execute("DELETE FROM public.orders")
+        return True
+
+    lq = engine.sub("query", ORDERS, refresh=refresh, error_handler=lambda e, q: errors.append(e))
+    db.execute(GONE_1)
+    lq.wait_for(lambda df: rows(df) == ROWS[1:])
+    wait_until(lambda: errors)
+    assert isinstance(errors[0].__cause__, psycopg.errors.ReadOnlySqlTransaction)
+    lq.refresh()
+    assert (lq.status, len(errors)) == ("live", 1)
 
 
 def test_a_function_sees_the_current_result(

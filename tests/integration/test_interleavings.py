@@ -203,6 +203,15 @@ def test_two_engines(dsn, shop, monkeypatch, broken):
         assert shown(lazy) != fresh(shop)
 
 
+def test_joining_a_query_that_waits_for_its_throttle(dsn, shop):
+    """A second subscriber is shown what was committed before it came, whatever the first waits for."""
+    with pgrt.Engine(dsn, throttle_ms=60_000) as engine:
+        first = engine.sub("first", QUERY)
+        shop.execute("UPDATE orders SET status = 'done'")
+        assert shown(first) != fresh(shop)
+        assert shown(engine.sub("second", QUERY)) == fresh(shop)
+
+
 async def _never(self: Attention, delay: float) -> None:
     """Leave out reconnecting."""
 

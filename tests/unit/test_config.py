@@ -95,6 +95,7 @@ def test_no_password_is_shown(password: str) -> None:
         ("postgresql://me@h/d?password=x", True),
         ("host=h password=x", True),
         ("host=h password='a b'", True),
+        ("host=h sslkey=k sslpassword=x", True),
         ("postgresql://me@h/d", False),
         ("host=h user=u", False),
         ("", False),
