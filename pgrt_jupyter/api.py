@@ -24,7 +24,7 @@ from .errors import (
     PgrtError,
     SubscriptionNotFound,
 )
-from .live import ErrorHandler, LiveQuery, _Subscription
+from .live import ErrorHandler, LiveQuery, _Subscription, handle
 
 log = logging.getLogger("pgrt_jupyter")
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -168,7 +168,7 @@ class Engine:
 
     def destroy(self) -> list[str]:
         """Drop everything of ours from the database and say what; raises EngineRunning."""
-        if self.running:
+        if any(engine._conninfo == self._conninfo for engine in _running):
             raise EngineRunning
         return _destroy(self._conninfo)
 
@@ -203,10 +203,12 @@ class Engine:
             del self._queries[query.name]
 
     def _report(self, group: Group | None, error: PgrtError) -> None:
-        """Hand an error to the queries it is about; on the engine's loop."""
-        subscribers = list(group.subscribers) if group is not None else []
-        for subscriber in subscribers:
-            cast(_Subscription, subscriber).query.fail(error)
+        """Hand an error to the queries it is about, or to the engine's handler; on the engine's loop."""
+        if group is not None:
+            for subscriber in list(group.subscribers):
+                cast(_Subscription, subscriber).query.fail(error)
+        elif self._delivery is not None:
+            self._delivery.call(lambda: handle(self._error_handler, error, None))
 
 
 def start(

@@ -209,6 +209,11 @@ class LiveQuery(traitlets.HasTraits):
             self._own_table = self.table()
         return self._own_table
 
+    @property
+    def truncated(self) -> bool:
+        """Say whether `max_rows` cut the result."""
+        return self._view is not None and self._view.truncated
+
     def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
         """Call `handler(change)` when a trait changes; what it raises stops no other observer."""
         ours = isinstance(handler, (Observer, traitlets.EventHandler))  # the latter: @observe
@@ -231,7 +236,8 @@ class LiveQuery(traitlets.HasTraits):
     ) -> None:
         """Follow another query from now on; observers and tables stay."""
         old_group, old = self._group, self._subscription
-        self._runs_before = self._view.refresh_count if self._view is not None else 0
+        if group is not old_group and self._view is not None:
+            self._runs_before = self._view.refresh_count
         self._group, self._subscription = group, subscription
         self._paused = False
         self._source = (sql, params)
@@ -246,13 +252,7 @@ class LiveQuery(traitlets.HasTraits):
 
     def fail(self, error: PgrtError) -> None:
         """Hand an error to the error handler, where observers run."""
-        self._delivery.call(lambda: self._handle(error))
-
-    def _handle(self, error: PgrtError) -> None:
-        try:
-            self._error_handler(error, self)
-        except Exception as raised:
-            show_error("the error handler raised", raised)
+        self._delivery.call(lambda: handle(self._error_handler, error, self))
 
     def _take(self, *, even_paused: bool = False) -> engine_group.State | None:
         """Make the newest state the view, wake who waits, and have it delivered."""
@@ -434,6 +434,14 @@ class _Updates(AsyncIterator[Any]):
 
     def __del__(self) -> None:
         self._query._wakers.discard(self)
+
+
+def handle(handler: ErrorHandler, error: PgrtError, query: LiveQuery | None) -> None:
+    """Call an error handler; what it raises itself is shown and goes no further."""
+    try:
+        handler(error, query)
+    except Exception as raised:
+        show_error("the error handler raised", raised)
 
 
 def _delta(view: View | None) -> Delta | None:

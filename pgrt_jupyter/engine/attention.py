@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import psycopg
 
 from ..config import Conninfo
-from ..errors import PgrtError
+from ..errors import PgrtError, ServerUnavailable
 from . import interest
 from .backoff import Backoff
 from .group import Group
@@ -45,6 +45,9 @@ class Owner(Protocol):
 
     async def before_images(self) -> None:
         """Prepare to read row images; awaited before triggers are asked to write them."""
+
+    def report(self, group: Group | None, error: PgrtError) -> None:
+        """Tell the user about an error that did not stop a query."""
 
     def polls(self, group: Group, cause: str, message: str) -> None:
         """Have a query poll for a reason."""
@@ -183,7 +186,8 @@ class Attention:
         self._listener = None
         if self._closed:
             return
-        log.warning("pgrt_jupyter lost its connection: %s", reason)
+        lost = ServerUnavailable(f"The connection was lost: {reason}; reconnecting.")
+        self._owner.report(None, lost)
         loop = asyncio.get_running_loop()
         if loop.time() - self._opened_at >= _HEALTHY_SECONDS:
             self._backoff.reset()

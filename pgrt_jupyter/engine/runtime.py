@@ -143,10 +143,12 @@ class Runtime:
         """Let go of a query; the last subscriber ends it."""
         group.subscribers.pop(subscriber, None)
         group.intervals.pop(subscriber, None)
-        if group.subscribers:
-            self._space(group)
-        else:
+        if not group.subscribers:
             self._forget(group)
+        elif group.paused:
+            self._rest(group)
+        else:
+            self._space(group)
 
     def pause(self, group: Group, subscriber: Subscriber, paused: bool) -> None:
         """Stop or go on running a query that only this subscriber wants."""
@@ -154,11 +156,15 @@ class Runtime:
             return
         was, group.subscribers[subscriber] = group.paused, paused
         if group.paused:
-            group.cancel_timers()
-            self._attention.settle_soon()
+            self._rest(group)
         elif was:
             self.changed(group)
         group.notify()
+
+    def _rest(self, group: Group) -> None:
+        """Plan nothing and wait for nothing while nobody wants updates."""
+        group.cancel_timers()
+        self._attention.settle_soon()
 
     def set_throttle(self, group: Group, subscriber: Subscriber, milliseconds: int) -> None:
         """Change one subscriber's interval; it counts for a run that waits already."""

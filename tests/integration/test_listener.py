@@ -129,6 +129,17 @@ def test_while_the_server_refuses_the_state_is_stale_and_says_why(
     wait_until(lambda: lq.status == "live")
 
 
+def test_the_engines_error_handler_hears_of_a_lost_connection(dsn: str, db: Connection) -> None:
+    """A lost connection is no query's error: the handler gets it with None."""
+    told: list[tuple[pgrt.PgrtError, object]] = []
+    with pgrt.Engine(dsn, error_handler=lambda error, query: told.append((error, query))) as engine:
+        engine.sub("orders", ORDERS)
+        end_all(db)
+        wait_until(lambda: told)
+    assert isinstance(told[0][0], pgrt.ServerUnavailable)
+    assert told[0][1] is None
+
+
 def test_a_password_is_in_no_log_of_an_outage(
     engine: pgrt.Engine, db: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
