@@ -144,9 +144,7 @@ class LiveQuery(traitlets.HasTraits):
             raise TimeoutError(
                 f"{self.name}: no result within {timeout} s ({self._standing()})"
             ) from None
-        state = self._take(even_paused=True)
-        if state is not None and state.error is not None:
-            raise state.error
+        self._take(even_paused=True)
         return self.df
 
     def wait_for(
@@ -254,12 +252,12 @@ class LiveQuery(traitlets.HasTraits):
         """Hand an error to the error handler, where observers run."""
         self._delivery.call(lambda: handle(self._error_handler, error, self))
 
-    def _take(self, *, even_paused: bool = False) -> engine_group.State | None:
+    def _take(self, *, even_paused: bool = False) -> None:
         """Make the newest state the view, wake who waits, and have it delivered."""
         with self._news:
             state = self._subscription.state if self._subscription is not None else None
             if state is None or state.snapshot is None or (self._paused and not even_paused):
-                return state
+                return
             view = self._seen(state)
             self._view = view
             self._snapshot = state.snapshot
@@ -267,7 +265,6 @@ class LiveQuery(traitlets.HasTraits):
                 self._told = view  # the first result is no change
             self._news.notify_all()
         self._spread()
-        return state
 
     def _seen(self, state: engine_group.State) -> View:
         """Turn an engine's state into what users see."""

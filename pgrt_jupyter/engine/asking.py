@@ -8,21 +8,20 @@ the images cannot be read, the query runs again and the error is told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, Protocol
 
 import psycopg
 
-from ..config import Conninfo
 from ..errors import FilterFailed, PgrtError
 from . import filters, images
 from .group import Group
 from .model import RowChange
 from .relevance import Verdict, by_default_for_row
-from .sessions import Sessions
-from .workers import Workers, alone
+from .server import Server
+from .workers import alone
 
 _Question = tuple[RowChange, int]  # the change, and the relation as the query reads it
 
@@ -30,7 +29,9 @@ _Question = tuple[RowChange, int]  # the change, and the relation as the query r
 class Owner(Protocol):
     """What this part needs of the runtime."""
 
-    groups: set[Group]
+    @property
+    def groups(self) -> set[Group]:
+        """Give every live query."""
 
     def changed(self, group: Group) -> None:
         """Have the query run again."""
@@ -42,12 +43,8 @@ class Owner(Protocol):
 class Asking:
     """Own the reading of images; lives on the engine's loop."""
 
-    def __init__(
-        self, conninfo: Conninfo, sessions: Sessions, workers: Workers, owner: Owner
-    ) -> None:
-        self._conninfo = conninfo
-        self._sessions = sessions
-        self._workers = workers
+    def __init__(self, server: Server, owner: Owner) -> None:
+        self._server = server
         self._owner = owner
         self._since: str | None = None
         self._previous: str | None = None  # the snapshot of the last pruning
@@ -59,7 +56,7 @@ class Asking:
         """Note from when on images are to be read."""
         if self._since is None:
             try:
-                self._since = await self._on_server(images.now)
+                self._since = await self._server.run(images.now)
             except (PgrtError, psycopg.Error):
                 self._since = None  # reading will fail too, and refresh
 
@@ -83,8 +80,8 @@ class Asking:
         """Delete images that were already old at the last pruning."""
         try:
             if self._previous is not None:
-                await self._on_server(partial(images.prune, before=self._previous))
-            self._previous = await self._on_server(images.now)
+                await self._server.run(partial(images.prune, before=self._previous))
+            self._previous = await self._server.run(images.now)
         except (PgrtError, psycopg.Error):
             self._previous = None  # another engine of the installing role prunes
 
@@ -98,7 +95,7 @@ class Asking:
             try:
                 if since is None:
                     raise FilterFailed("The images of changed rows cannot be read.")
-                batch = await self._on_server(partial(images.read, since=since, tables=tables))
+                batch = await self._server.run(partial(images.read, since=since, tables=tables))
             except (PgrtError, psycopg.Error, ValueError, KeyError):
                 for group in asked:
                     self._owner.changed(group)
@@ -134,7 +131,7 @@ class Asking:
             if group.rule.runs_user_code:
                 verdict, error = await alone(work, "pgrt-filter")
             else:
-                verdict, error = await self._workers.run(work)
+                verdict, error = await self._server.compute(work)
         if error is not None:
             self._owner.report(group, error)
         if verdict is not Verdict.IGNORE:
@@ -148,15 +145,11 @@ class Asking:
         if group.rule.function is None:
             return _answers(group, questions, None)
         try:
-            return self._sessions.run(
-                group.spec.conninfo, lambda connection: _answers(group, questions, connection)
+            return self._server.lend(
+                lambda connection: _answers(group, questions, connection), group.spec.conninfo
             )
         except PgrtError as error:
             return Verdict.UNSURE, FilterFailed(f"The refresh filter got no connection: {error}")
-
-    async def _on_server(self, work: Callable[[Any], Any]) -> Any:
-        """Do something on the installing role's connection."""
-        return await self._workers.run(lambda: self._sessions.run(self._conninfo, work))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)

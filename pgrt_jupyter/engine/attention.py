@@ -32,7 +32,9 @@ _CREDENTIALS = "28"  # SQLSTATE class: invalid authorization
 class Owner(Protocol):
     """What this part needs of the runtime."""
 
-    groups: set[Group]
+    @property
+    def groups(self) -> set[Group]:
+        """Give every live query."""
 
     def changed(self, group: Group) -> None:
         """Have the query run again."""

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from .asking import Asking
     from .attention import Attention
     from .group import Group
+    from .preparation import Preparation
     from .runtime import Runtime
+    from .server import Server
 
 log = logging.getLogger("pgrt_jupyter")
 
@@ -33,9 +35,17 @@ class Audit:
     """Repeat a set of checks; lives on the engine's loop."""
 
     def __init__(
-        self, runtime: Runtime, attention: Attention, asking: Asking, seconds: float
+        self,
+        runtime: Runtime,
+        server: Server,
+        preparation: Preparation,
+        attention: Attention,
+        asking: Asking,
+        seconds: float,
     ) -> None:
         self._runtime = runtime
+        self._server = server
+        self._preparation = preparation
         self._attention = attention
         self._asking = asking
         self._seconds = seconds
@@ -73,7 +83,7 @@ class Audit:
         await self._check_queue()
         groups = list(self._runtime.groups)
         oids = {oid for group in groups for oid in group.analysed.fingerprint}
-        found = await self._runtime.on_server(partial(analysis.fingerprint, oids=oids))
+        found = await self._server.run(partial(analysis.fingerprint, oids=oids))
         for group in groups:
             if not group.closed and not group.throttle.running:
                 await self._check_group(group, found)
@@ -86,7 +96,7 @@ class Audit:
         if any(found.get(oid) != text for oid, text in known.items()):
             group.reanalyse = True
             self._runtime.changed(group)
-        elif await self._runtime.ensure_capture(group):
+        elif await self._preparation.ensure_capture(group):
             self._runtime.changed(group)
 
     async def _check_queue(self) -> None:

@@ -1,0 +1,104 @@
+"""Prepare a query: analyse it, check its options, put its triggers in place; again when tables change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+import psycopg
+
+from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
+from . import analysis, capture, filters
+from .group import Group, Spec
+from .roster import Roster
+from .server import Server
+from .sessions import translated
+
+_READ_ONLY_OR_DENIED = ("25006", "42501")  # analysis needs a temporary function
+
+
+class Owner(Protocol):
+    """What this part needs of the runtime."""
+
+    def told_problems(self, group: Group, problems: Sequence[CaptureFailed]) -> None:
+        """Have a query poll where its tables cannot be watched."""
+
+
+class Preparation:
+    """Own what is found out about queries; lives on the engine's loop."""
+
+    def __init__(self, server: Server, roster: Roster, owner: Owner) -> None:
+        self._server = server
+        self._roster = roster
+        self._owner = owner
+
+    async def group(self, spec: Spec) -> Group:
+        """Make a group of a query; raises what is wrong with it or its options."""
+        analysed = await self._analyse(spec)
+        relations, columns = analysed.dependencies.relations, analysed.dependencies.columns
+        _check_key(spec.key, [column.name for column in columns])
+        check = partial(
+            filters.compile_filter, refresh=spec.refresh, relations=relations, columns=columns
+        )
+        with translated(spec.statement):
+            rule = await self._server.run(check, spec.conninfo)
+        return Group(spec=spec, analysed=analysed, rule=rule)
+
+    async def again(self, group: Group) -> None:
+        """Find out anew what a query depends on, after its tables changed."""
+        group.analysed = await self._analyse(group.spec)
+        group.covered = False
+        await self.ensure_capture(group)
+        group.reanalyse = False
+
+    async def ensure_capture(self, group: Group) -> bool:
+        """See to it that every table the query reads is watched, or that the query polls.
+
+        Says whether triggers were missing, or tables have joined, so that a change may have been missed.
+        """
+        oids = [relation.oid for relation in group.analysed.dependencies.relations]
+        before = set(group.watches)
+        with translated(group.spec.statement):
+            group.watch(await self._server.run(partial(capture.families, oids=oids)))
+            self._roster.index(group)
+            done = await self._server.run(partial(capture.complete, members=group.members))
+        group.covered = group.covered and set(group.watches) == before
+        self._owner.told_problems(group, done.problems)
+        return bool(done.installed) or set(group.watches) != before
+
+    async def add_grants(self, group: Group, error: PgrtError) -> None:
+        """Say in the hint of a missing privilege which GRANT statements would help."""
+        if not isinstance(error, PermissionMissing):
+            return
+        work = partial(analysis.missing_grants, oids=group.analysed.dependencies.named)
+        try:
+            grants = await self._server.run(work, group.spec.conninfo)
+        except (PgrtError, psycopg.Error):
+            return
+        if grants:
+            error.hint = f"ask for: {' '.join(grants)}"
+
+    async def _analyse(self, spec: Spec) -> analysis.Analysed:
+        """Analyse under the query's role; where that may not, under the installing one, same names."""
+        work = partial(analysis.analyse, statement=spec.statement)
+        with translated(spec.statement):
+            try:
+                return await self._server.run(work, spec.conninfo)
+            except psycopg.Error as error:
+                if error.sqlstate not in _READ_ONLY_OR_DENIED:
+                    raise
+                if spec.conninfo.value == self._server.conninfo.value:
+                    raise
+            path = await self._server.run(analysis.search_path, spec.conninfo)
+            return await self._server.run(partial(work, search_path=path))
+
+
+def _check_key(key: Sequence[str] | None, columns: Sequence[str]) -> None:
+    """Refuse a key that the result does not carry."""
+    missing = [name for name in key or () if name not in columns]
+    if missing:
+        raise ConfigurationError(
+            f"key names the column {missing[0]!r}, which the result does not have.",
+            hint=f"it has {', '.join(columns)}.",
+        )

@@ -1,0 +1,48 @@
+"""Know the live queries of an engine: all of them, by what they ask, by the tables they watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .group import Group, Spec, shared
+
+
+class Roster:
+    """Hold the groups; owned by the engine's loop."""
+
+    def __init__(self) -> None:
+        self.groups: set[Group] = set()
+        self._by_spec: dict[tuple[Any, ...], Group] = {}
+        self._by_member: dict[int, set[Group]] = {}
+
+    def add(self, group: Group) -> None:
+        """Take in a group; from now on it is the one for its spec."""
+        self.groups.add(group)
+        self._by_spec[shared(group.spec)] = group
+
+    def index(self, group: Group) -> None:
+        """Note which tables a group watches now; those it watched before may have left their tree."""
+        for found in self._by_member.values():
+            found.discard(group)
+        for member in group.watches:
+            self._by_member.setdefault(member, set()).add(group)
+
+    def remove(self, group: Group) -> None:
+        """Forget a group."""
+        self.groups.discard(group)
+        for found in self._by_member.values():
+            found.discard(group)
+        if self._by_spec.get(shared(group.spec)) is group:
+            del self._by_spec[shared(group.spec)]
+
+    def to_share(self, spec: Spec) -> Group | None:
+        """Find the group that asks the same and works."""
+        group = self._by_spec.get(shared(spec))
+        if group is None or group.closed or group.error is not None or group.snapshot is None:
+            return None
+        return group
+
+    def watching(self, relation: int) -> Iterable[Group]:
+        """List the groups that watch a table."""
+        return self._by_member.get(relation, ())

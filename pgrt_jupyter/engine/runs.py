@@ -1,0 +1,142 @@
+"""Run queries when their throttles say so, one run of a query at a time, and tell what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from ..errors import EngineNotRunning, PgrtError, QueryFailed
+from . import refresh
+from .attention import Attention
+from .group import Group
+from .preparation import Preparation
+from .server import Server
+from .throttle import Action, Decision
+
+_RETRY_CAP = 30.0  # seconds between tries of a query that fails
+
+
+class Runs:
+    """Start runs and plan the next; lives on the engine's loop."""
+
+    def __init__(
+        self,
+        server: Server,
+        attention: Attention,
+        preparation: Preparation,
+        report: Callable[[Group, PgrtError], None],
+    ) -> None:
+        self._server = server
+        self._attention = attention
+        self._preparation = preparation
+        self._report = report
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def changed(self, group: Group) -> None:
+        """Have a query run as soon as its throttle lets it."""
+        if not group.closed:
+            self._act(group, group.throttle.changed(_now()))
+
+    async def at_once(self, group: Group) -> None:
+        """Run a query as soon as possible and wait until a run that began after this call has ended.
+
+        Raises what the run came to.
+        """
+        if group.closed:
+            raise EngineNotRunning("The live query is closed.")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        group.next_run.append(future)
+        self._act(group, group.throttle.forced(_now()), even_paused=True)
+        await future
+        if group.error is not None:
+            raise group.error
+
+    def space(self, group: Group) -> None:
+        """Have a run that waits wait for as long as its subscribers want now."""
+        group.space()
+        _cancel_timer(group)
+        self._act(group, group.throttle.decide(_now()))
+
+    def plan_poll(self, group: Group) -> None:
+        """Plan the next run that no notification asks for."""
+        if group.poll_timer is not None:
+            group.poll_timer.cancel()
+            group.poll_timer = None
+        delay = group.max_age
+        if group.error is not None:
+            delay = min(group.backoff.next(), delay or _RETRY_CAP)
+        if delay is not None and not group.closed and not group.paused:
+            loop = asyncio.get_running_loop()
+            group.poll_timer = loop.call_later(delay, self.changed, group)
+
+    def close(self) -> None:
+        """Stop every run."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _act(self, group: Group, decision: Decision, *, even_paused: bool = False) -> None:
+        """Do what the throttle decided."""
+        if group.closed or (group.paused and not even_paused):
+            return
+        if decision.action is Action.START:
+            self._start(group)
+        elif decision.action is Action.WAIT and group.timer is None:
+            group.timer = asyncio.get_running_loop().call_at(decision.at, self._due, group)
+
+    def _due(self, group: Group) -> None:
+        group.timer = None
+        self._act(group, group.throttle.decide(_now()))
+
+    def _start(self, group: Group) -> None:
+        _cancel_timer(group)
+        group.throttle.started(_now())
+        waiting, group.next_run = group.next_run, []
+        task = asyncio.get_running_loop().create_task(self._run(group, waiting))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, group: Group, waiting: list[asyncio.Future[None]]) -> None:
+        """Cover, run, publish; then whatever the throttle says."""
+        epoch = self._attention.epoch
+        try:
+            if group.reanalyse:
+                await self._preparation.again(group)
+            await self._attention.cover(group)
+            work = partial(refresh.run, query=group.query, previous=group.snapshot)
+            group.succeeded(await self._server.run(work, group.spec.conninfo))
+            group.synced = group.synced or epoch == self._attention.epoch != 0
+        except PgrtError as error:
+            await self._preparation.add_grants(group, error)
+            self._failed(group, error)
+        except Exception as error:
+            failure = QueryFailed(f"The result could not be read: {error}")
+            failure.__cause__ = error
+            self._failed(group, failure)
+        finally:
+            decision = group.throttle.finished(_now())
+            if not group.closed:
+                group.notify()
+                self.plan_poll(group)
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+        self._act(group, decision, even_paused=bool(group.next_run))
+
+    def _failed(self, group: Group, error: PgrtError) -> None:
+        """Keep the last result, tell once, and try again by itself."""
+        news = str(error) != str(group.error)
+        group.failed(error)
+        if news and group.snapshot is not None:
+            self._report(group, error)
+
+
+def _cancel_timer(group: Group) -> None:
+    """Forget the run that waits for its throttle."""
+    if group.timer is not None:
+        group.timer.cancel()
+        group.timer = None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
