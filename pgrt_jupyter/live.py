@@ -7,84 +7,29 @@ observers waits for the thread they belong to. Results replace each other and ar
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import traitlets
-from psycopg import adapters
 
 from .delivery import Delivery, Observer, show_error
 from .engine import group as engine_group
 from .engine.loop import EngineLoop
 from .engine.model import Delta, Status
-from .engine.refresh import Difference
 from .errors import EngineNotRunning, PgrtError
+from .updates import Updates
+from .view import NOTIFIED, FromView, View, view_of
+from .window import NOTHING, Shown
 
 if TYPE_CHECKING:
     from .widget import LiveTable
 
 ErrorHandler = Callable[[PgrtError, "LiveQuery | None"], Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """Hold everything a LiveQuery shows at one moment."""
-
-    df: pd.DataFrame
-    status: str
-    error: PgrtError | None
-    difference: Difference | None  # gives the delta
-    refreshed_at: datetime | None
-    refresh_count: int
-    version: int
-    key: tuple[str, ...]
-    tables: Mapping[str, frozenset[str]]
-    unwatched: tuple[str, ...]
-    message: str
-    types: tuple[str, ...]  # PostgreSQL type names of the columns
-    truncated: bool
-    sql: str
-    params: Any
-
-
-_NOTIFIED = (
-    "df",
-    "status",
-    "error",
-    "refreshed_at",
-    "refresh_count",
-    "version",
-    "key",
-    "tables",
-    "unwatched",
-    "sql",
-    "params",
-)
-_BY_IDENTITY = ("df", "error", "params")  # comparing these by value is costly or not possible
-
-
-class _FromView(traitlets.TraitType[Any, Any]):
-    """Read a trait from the newest view; compared by identity, set by nobody."""
-
-    def __init__(self, help: str) -> None:
-        super().__init__(read_only=True, allow_none=True, help=help)
-
-    def get(self, obj: Any, cls: Any = None) -> Any:
-        return getattr(obj._view, str(self.name)) if obj._view is not None else None
-
-
-class _DeltaFromView(_FromView):
-    """Compare the last two results when the trait is read."""
-
-    def get(self, obj: Any, cls: Any = None) -> Any:
-        return _delta(obj._view)
 
 
 class LiveQuery(traitlets.HasTraits):
@@ -94,18 +39,18 @@ class LiveQuery(traitlets.HasTraits):
     a kernel on the engine's delivery thread. They get the newest value, not every value.
     """
 
-    df = _FromView("pandas.DataFrame in the query's order; replaced, never mutated")
-    status = _FromView("starting, live, stale, polling, paused, error or closed")
-    error = _FromView("None, or the exception of the last failed run; the last good df stays")
-    delta = _DeltaFromView("Delta of the last update; None without a key; worked out when read")
-    refreshed_at = _FromView("aware datetime of the run that made df or found it unchanged")
-    refresh_count = _FromView("number of runs")
-    version = _FromView("number of published results")
-    key = _FromView("tuple of the columns that identify a row; empty without one")
-    tables = _FromView("{'schema.table': frozenset of columns} that are watched")
-    unwatched = _FromView("tuple of what cannot be watched, by name; such a query polls")
-    sql = _FromView("the query's text")
-    params = _FromView("its parameters' values")
+    df = FromView("pandas.DataFrame in the query's order; replaced, never mutated")
+    status = FromView("starting, live, stale, polling, paused, error or closed")
+    error = FromView("None, or the exception of the last failed run; the last good df stays")
+    delta = FromView("Delta of the last update; None without a key; worked out when read")
+    refreshed_at = FromView("aware datetime of the run that made df or found it unchanged")
+    refresh_count = FromView("number of runs")
+    version = FromView("number of published results")
+    key = FromView("tuple of the columns that identify a row; empty without one")
+    tables = FromView("{'schema.table': frozenset of columns} that are watched")
+    unwatched = FromView("tuple of what cannot be watched, by name; such a query polls")
+    sql = FromView("the query's text")
+    params = FromView("its parameters' values")
     name = traitlets.Unicode(read_only=True, help="the subscription's name")
     throttle_ms = traitlets.Int(min=0, help="at most one run per so many milliseconds; writable")
 
@@ -123,7 +68,7 @@ class LiveQuery(traitlets.HasTraits):
         self._paused = False
         self._snapshot: object = None
         self._runs_before = 0  # of the queries this one replaced
-        self._wakers: set[_Updates] = set()
+        self._wakers: weakref.WeakSet[Updates] = weakref.WeakSet()
         self._tables: weakref.WeakSet[LiveTable] = weakref.WeakSet()
         self._own_table: LiveTable | None = None
         self._on_close: Callable[[LiveQuery], object] = lambda query: None
@@ -189,14 +134,15 @@ class LiveQuery(traitlets.HasTraits):
 
         A slow consumer gets the newest and skips what it missed. Ends when the query is closed.
         """
-        return _Updates(self)
+        return Updates(self)
 
     def table(self, **options: Any) -> LiveTable:
         """Make a new table widget on this query; `height` is in CSS pixels."""
         from .widget import LiveTable
 
         table = LiveTable(title=self.name, **options)
-        self._tables.add(table)
+        with self._news:  # the delivery thread goes through them
+            self._tables.add(table)
         table.show(self._shown())
         return table
 
@@ -258,39 +204,19 @@ class LiveQuery(traitlets.HasTraits):
             state = self._subscription.state if self._subscription is not None else None
             if state is None or state.snapshot is None or (self._paused and not even_paused):
                 return
-            view = self._seen(state)
-            self._view = view
-            self._snapshot = state.snapshot
+            published = state.snapshot is not self._snapshot
+            view = view_of(
+                state,
+                status=Status.PAUSED.value if self._paused else state.status.value,
+                version=(self._view.version if self._view is not None else 0) + published,
+                runs_before=self._runs_before,
+                source=self._source,
+            )
+            self._view, self._snapshot = view, state.snapshot
             if self._told is None:
                 self._told = view  # the first result is no change
             self._news.notify_all()
         self._spread()
-
-    def _seen(self, state: engine_group.State) -> View:
-        """Turn an engine's state into what users see."""
-        assert state.snapshot is not None
-        version = self._view.version if self._view is not None else 0
-        published = state.snapshot is not self._snapshot
-        dependencies = state.dependencies
-        status = Status.PAUSED.value if self._paused else state.status.value
-        sql, params = self._source
-        return View(
-            df=state.snapshot.frame,
-            status=status,
-            error=state.error,
-            difference=state.difference,
-            refreshed_at=state.refreshed_at,
-            refresh_count=self._runs_before + state.refresh_count,
-            version=version + published,
-            key=state.key,
-            tables={table.qualified: table.columns for table in dependencies.relations},
-            unwatched=dependencies.unwatchable,
-            message=state.message,
-            types=tuple(_type_name(column.type_oid) for column in state.snapshot.columns),
-            truncated=state.snapshot.truncated,
-            sql=sql,
-            params=params,
-        )
 
     def _change_status(self, status: str) -> None:
         with self._news:
@@ -300,7 +226,9 @@ class LiveQuery(traitlets.HasTraits):
         self._spread()
 
     def _spread(self) -> None:
-        for waker in list(self._wakers):
+        with self._news:
+            wakers = list(self._wakers)
+        for waker in wakers:
             waker.wake()
         self._delivery.news(self)
 
@@ -308,8 +236,10 @@ class LiveQuery(traitlets.HasTraits):
 
     def push(self) -> None:
         """Bring every table up to date."""
+        with self._news:
+            tables = list(self._tables)
         shown = self._shown()
-        for table in list(self._tables):
+        for table in tables:
             table.show(shown)
 
     def flush(self) -> None:
@@ -318,14 +248,11 @@ class LiveQuery(traitlets.HasTraits):
         if now is None or now is before:
             return
         self._told = now
-        for name in _NOTIFIED:
-            old = getattr(before, name) if before is not None else None
-            new = getattr(now, name)
-            if new is not old and (name in _BY_IDENTITY or new != old):
-                self._notify(name, old, new)
-        differs = before is None or before.difference is not now.difference
-        if differs and self._observes("delta"):
-            self._notify("delta", _delta(before), _delta(now))
+        for name in NOTIFIED:
+            if now.differs(before, name):
+                self._notify(name, getattr(before, name, None), getattr(now, name))
+        if self._observes("delta") and now.difference is not getattr(before, "difference", None):
+            self._notify("delta", getattr(before, "delta", None), now.delta)
 
     def _notify(self, name: str, old: Any, new: Any) -> None:
         self.notify_change(traitlets.Bunch(name=name, old=old, new=new, owner=self, type="change"))
@@ -335,22 +262,9 @@ class LiveQuery(traitlets.HasTraits):
         found = self._trait_notifiers
         return any(found.get(which, {}).get("change") for which in (name, traitlets.All))
 
-    def _shown(self) -> Any:
+    def _shown(self) -> Shown:
         """Give what a table shows."""
-        from .window import NOTHING, Shown
-
-        view = self._view
-        if view is None:
-            return NOTHING
-        return Shown(
-            version=view.version,
-            frame=view.df,
-            types=view.types,
-            status=view.status,
-            message=view.message,
-            refreshed_at=view.refreshed_at,
-            truncated=view.truncated,
-        )
+        return self._view.shown() if self._view is not None else NOTHING
 
     # -- helpers
 
@@ -398,55 +312,9 @@ class _Subscription:
         self.query.told(self, state)
 
 
-class _Updates(AsyncIterator[Any]):
-    """Iterate over updates on an event loop of the user's."""
-
-    def __init__(self, query: LiveQuery) -> None:
-        self._query = query
-        self._seen = query.version
-        self._event = asyncio.Event()
-        self._user_loop = asyncio.get_running_loop()
-        query._wakers.add(self)
-
-    def wake(self) -> None:
-        """Look again; from any thread."""
-        try:
-            self._user_loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:  # that loop has ended, and the iteration with it
-            self._query._wakers.discard(self)
-
-    async def __anext__(self) -> Any:
-        query = self._query
-        while True:
-            self._event.clear()
-            view = query._view
-            if view is not None and view.version != self._seen:
-                self._seen = view.version
-                delta = _delta(view)
-                return delta if delta is not None else view.df
-            if query._group is None:
-                query._wakers.discard(self)
-                raise StopAsyncIteration
-            await self._event.wait()
-
-    def __del__(self) -> None:
-        self._query._wakers.discard(self)
-
-
 def handle(handler: ErrorHandler, error: PgrtError, query: LiveQuery | None) -> None:
     """Call an error handler; what it raises itself is shown and goes no further."""
     try:
         handler(error, query)
     except Exception as raised:
         show_error("the error handler raised", raised)
-
-
-def _delta(view: View | None) -> Delta | None:
-    """Give what changed from the result before to this one."""
-    return view.difference.delta() if view is not None and view.difference is not None else None
-
-
-def _type_name(oid: int) -> str:
-    """Name a type for the table's alignment; types that are not built in count as text."""
-    found = adapters.types.get(oid)
-    return found.name if found is not None else "text"

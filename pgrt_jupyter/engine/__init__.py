@@ -10,6 +10,7 @@ The journey of a change, one way:
   gave a filter.
 - `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame and `diff` compares.
 - `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,
-  `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the thread that owns it all.
+  `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the
+  thread that owns it all.
 - `server`, `workers` and `sessions` are how blocking work reaches the database.
 """

@@ -1,0 +1,117 @@
+"""Say what a live query shows at one moment, and read traits from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import traitlets
+from psycopg import adapters
+
+from .engine.group import State
+from .engine.model import Delta
+from .engine.refresh import Difference
+from .errors import PgrtError
+from .window import Shown
+
+# The traits whose observers are notified; `delta` is left out because working it out takes time.
+NOTIFIED = (
+    "df",
+    "status",
+    "error",
+    "refreshed_at",
+    "refresh_count",
+    "version",
+    "key",
+    "tables",
+    "unwatched",
+    "sql",
+    "params",
+)
+_BY_IDENTITY = ("df", "error", "params")  # comparing these by value is costly or not possible
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Hold everything a LiveQuery shows at one moment."""
+
+    df: pd.DataFrame
+    status: str
+    error: PgrtError | None
+    difference: Difference | None  # gives the delta
+    refreshed_at: datetime | None
+    refresh_count: int
+    version: int
+    key: tuple[str, ...]
+    tables: Mapping[str, frozenset[str]]
+    unwatched: tuple[str, ...]
+    message: str
+    types: tuple[str, ...]  # PostgreSQL type names of the columns
+    truncated: bool
+    sql: str
+    params: Any
+
+    @property
+    def delta(self) -> Delta | None:
+        """Give what changed from the result before to this one, working it out when first asked."""
+        return self.difference.delta() if self.difference is not None else None
+
+    def differs(self, before: View | None, name: str) -> bool:
+        """Say whether a trait's value is another than before."""
+        old, new = getattr(before, name, None), getattr(self, name)
+        return new is not old and (name in _BY_IDENTITY or new != old)
+
+    def shown(self) -> Shown:
+        """Give what a table shows of it."""
+        return Shown(
+            version=self.version,
+            frame=self.df,
+            types=self.types,
+            status=self.status,
+            message=self.message,
+            refreshed_at=self.refreshed_at,
+            truncated=self.truncated,
+        )
+
+
+def view_of(state: State, *, status: str, version: int, runs_before: int, source: Any) -> View:
+    """Turn the engine's state into what users see; `source` is the query's text and parameters."""
+    assert state.snapshot is not None
+    sql, params = source
+    return View(
+        df=state.snapshot.frame,
+        status=status,
+        error=state.error,
+        difference=state.difference,
+        refreshed_at=state.refreshed_at,
+        refresh_count=runs_before + state.refresh_count,
+        version=version,
+        key=state.key,
+        tables={table.qualified: table.columns for table in state.dependencies.relations},
+        unwatched=state.dependencies.unwatchable,
+        message=state.message,
+        types=tuple(_type_name(column.type_oid) for column in state.snapshot.columns),
+        truncated=state.snapshot.truncated,
+        sql=sql,
+        params=params,
+    )
+
+
+class FromView(traitlets.TraitType[Any, Any]):
+    """Read a trait from the newest view; set by nobody."""
+
+    def __init__(self, help: str) -> None:
+        super().__init__(read_only=True, allow_none=True, help=help)
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        """Give the value that is true now, whatever observers have been told yet."""
+        return getattr(obj._view, str(self.name)) if obj._view is not None else None
+
+
+def _type_name(oid: int) -> str:
+    """Name a type for the table's alignment; types that are not built in count as text."""
+    found = adapters.types.get(oid)
+    return found.name if found is not None else "text"
