@@ -63,6 +63,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("server", ["default", "oldest"], indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what is quick first, and browsers last: Playwright keeps a loop running on this thread."""
+    order = ["unit", "integration", "jupyter", "notebooks", "browser"]
+
+    def place(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(order) if name in item.path.parts), len(order))
+
+    items.sort(key=place)
+
+
 def _oldest() -> Path | None:
     if os.environ.get("PGRT_TEST_DSN"):
         return None
