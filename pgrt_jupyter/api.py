@@ -111,13 +111,12 @@ class Engine:
         """
         if sql is None:
             return self._found(name)
-        loop, delivery = self._parts()
         if not isinstance(name, str) or not name:
             raise ConfigurationError("A subscription's name is a non-empty string.")
         throttle = self._throttle_ms if throttle_ms is None else throttle_ms
         spec = Spec(
             statement=parse(sql, params),
-            conninfo=self._role(query_conninfo),
+            conninfo=resolve(query_conninfo) if query_conninfo else self._query_conninfo,
             refresh=refresh,
             throttle_ms=_whole("throttle_ms", throttle, 0),
             max_age_ms=None if max_age_ms is None else _whole("max_age_ms", max_age_ms, 1),
@@ -125,12 +124,18 @@ class Engine:
             max_rows=None if max_rows is None else _whole("max_rows", max_rows, 1),
             dtype_backend=self._dtype_backend,
         )
-        handler = error_handler or self._error_handler
+        return self._subscribe(name, spec, (sql, params), error_handler or self._error_handler)
+
+    def _subscribe(
+        self, name: str, spec: Spec, source: tuple[str, Params], handler: ErrorHandler
+    ) -> LiveQuery:
+        """Have the query run, and only then let its object follow it."""
+        loop, delivery = self._parts()
         with self._lock:
             query = self._queries.get(name) or LiveQuery(name, loop, delivery, handler)
             subscription = _Subscription(query)
             group = loop.call(loop.runtime.subscribe, spec, subscription)
-            query.attach(group, subscription, sql, params)
+            query.attach(group, subscription, *source)
             query._error_handler = handler
             query._on_close = self._closed
             query.throttle_ms = spec.throttle_ms
@@ -194,9 +199,6 @@ class Engine:
         raise SubscriptionNotFound(
             f"No subscription has the name {name!r}.", hint=f"running subscriptions: {known}."
         )
-
-    def _role(self, conninfo: str | None) -> Conninfo:
-        return resolve(conninfo) if conninfo else self._query_conninfo
 
     def _closed(self, query: LiveQuery) -> None:
         if self._queries.get(query.name) is query:

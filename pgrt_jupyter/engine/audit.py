@@ -16,6 +16,7 @@ import psycopg
 
 from ..errors import PgrtError
 from . import analysis
+from .backoff import Backoff
 
 if TYPE_CHECKING:
     from .asking import Asking
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pgrt_jupyter")
 
-_RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 1.0  # first wait for a busy table
 _QUEUE_FULL = 0.5  # the trigger's own limit
 
 
@@ -50,7 +51,7 @@ class Audit:
         self._asking = asking
         self._seconds = seconds
         self._wake = asyncio.Event()
-        self._retry = _RETRY_SECONDS
+        self._retry = Backoff(_RETRY_SECONDS, seconds)
 
     def soon(self) -> None:
         """Look again shortly: a table was busy."""
@@ -72,11 +73,10 @@ class Audit:
         try:
             await asyncio.wait_for(self._wake.wait(), self._seconds)
         except TimeoutError:
-            self._retry = _RETRY_SECONDS
+            self._retry.reset()
             return
         self._wake.clear()
-        await asyncio.sleep(min(self._retry, self._seconds))
-        self._retry *= 2
+        await asyncio.sleep(self._retry.next())
 
     async def check(self) -> None:
         """Do all checks once."""

@@ -1,0 +1,141 @@
+CREATE OR REPLACE FUNCTION _pgrt.image(_pgrt_row record)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET extra_float_digits TO '1'
+AS $function$
+BEGIN
+  RETURN (
+    SELECT pg_catalog.jsonb_build_object(
+      'v', coalesce(pg_catalog.jsonb_object_agg(f.key, f.value) FILTER (WHERE NOT f.large), '{}'),
+      'h', coalesce(pg_catalog.jsonb_object_agg(
+             f.key, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(f.value #>> '{}', 'UTF8')), 'hex')
+           ) FILTER (WHERE f.large), '{}'))
+    FROM (SELECT e.key, e.value,
+                 coalesce(pg_catalog.octet_length(e.value #>> '{}') > 5000, false) AS large
+          FROM pg_catalog.jsonb_each(pg_catalog.to_jsonb(_pgrt_row)) AS e) AS f);
+END
+$function$
+
+CREATE OR REPLACE FUNCTION _pgrt.capture_OID()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$-- pgrt_jupyter 1: announces changes to live queries; silent while nobody waits.
+-- A key that can be locked exclusively has no waiter. Taking and releasing it are one expression, so
+-- no cancel can fall between; a failed try is repeated, since another writer may just be trying it.
+DECLARE
+  _pgrt_changed bigint[];  -- tags of the columns that changed; NULL: any
+  _pgrt_many boolean;
+  _pgrt_images text := '';
+BEGIN
+  IF (CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+          WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+          ELSE false END) THEN
+    RETURN NULL;
+  END IF;
+  -- A full notification queue would fail the writer's commit; the engines poll while it is so full.
+  IF pg_catalog.pg_notification_queue_usage() > 0.5 THEN
+    RETURN NULL;
+  END IF;
+  IF TG_LEVEL = 'ROW' THEN
+    -- Written by logical replication, which fires no statement triggers.
+    PERFORM pg_catalog.pg_notify('pgrt_jupyter', 'OID ' || pg_catalog.left(TG_OP, 1) || ' *');
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'INSERT' THEN
+    IF NOT EXISTS (SELECT FROM _pgrt_new) THEN RETURN NULL; END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    IF NOT EXISTS (SELECT FROM _pgrt_old) THEN RETURN NULL; END IF;
+  ELSIF TG_OP = 'UPDATE' THEN
+    SELECT EXISTS (SELECT FROM _pgrt_new OFFSET 1), pg_catalog.array_remove(ARRAY[CASE WHEN pg_catalog.record_image_ne(ROW(_pgrt_o."id"), ROW(_pgrt_n."id")) THEN 627131719 END, CASE WHEN CASE WHEN pg_catalog.pg_column_size(_pgrt_o."Sta""tus") > 32000 OR pg_catalog.pg_column_size(_pgrt_n."Sta""tus") > 32000 THEN true ELSE pg_catalog.record_image_ne(ROW(_pgrt_o."Sta""tus"), ROW(_pgrt_n."Sta""tus")) END THEN 1132254348 END, CASE WHEN CASE WHEN pg_catalog.pg_column_size(_pgrt_o."amount") > 32000 OR pg_catalog.pg_column_size(_pgrt_n."amount") > 32000 THEN true ELSE pg_catalog.record_image_ne(ROW(_pgrt_o."amount"), ROW(_pgrt_n."amount")) END THEN 1329125756 END]::pg_catalog.int8[], NULL)
+      INTO _pgrt_many, _pgrt_changed
+      FROM _pgrt_old AS _pgrt_o, _pgrt_new AS _pgrt_n LIMIT 1;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    IF _pgrt_many THEN
+      -- FULL JOIN cannot be planned as a nested loop, whatever row count the plan was cached for.
+      IF EXISTS (SELECT FROM _pgrt_new OFFSET 100) THEN
+        _pgrt_changed := NULL;
+      ELSE
+        SELECT CASE WHEN pg_catalog.bool_or(_pgrt_o."id" IS NULL OR _pgrt_n."id" IS NULL) THEN NULL ELSE pg_catalog.array_remove(ARRAY[CASE WHEN pg_catalog.bool_or(pg_catalog.record_image_ne(ROW(_pgrt_o."id"), ROW(_pgrt_n."id"))) THEN 627131719 END, CASE WHEN pg_catalog.bool_or(CASE WHEN pg_catalog.pg_column_size(_pgrt_o."Sta""tus") > 32000 OR pg_catalog.pg_column_size(_pgrt_n."Sta""tus") > 32000 THEN true ELSE pg_catalog.record_image_ne(ROW(_pgrt_o."Sta""tus"), ROW(_pgrt_n."Sta""tus")) END) THEN 1132254348 END, CASE WHEN pg_catalog.bool_or(CASE WHEN pg_catalog.pg_column_size(_pgrt_o."amount") > 32000 OR pg_catalog.pg_column_size(_pgrt_n."amount") > 32000 THEN true ELSE pg_catalog.record_image_ne(ROW(_pgrt_o."amount"), ROW(_pgrt_n."amount")) END) THEN 1329125756 END]::pg_catalog.int8[], NULL) END
+          INTO _pgrt_changed
+          FROM _pgrt_old AS _pgrt_o FULL JOIN _pgrt_new AS _pgrt_n ON _pgrt_o."id"::pg_catalog.text = _pgrt_n."id"::pg_catalog.text;
+      END IF;
+
+    END IF;
+    IF _pgrt_changed = '{}' THEN RETURN NULL; END IF;
+    IF pg_catalog.cardinality(_pgrt_changed) > 50 THEN _pgrt_changed := NULL; END IF;
+    IF _pgrt_changed IS NOT NULL
+       AND (CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+                WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+                ELSE false END)
+       AND NOT EXISTS (
+         SELECT FROM pg_catalog.unnest(_pgrt_changed) AS _pgrt_tag
+         WHERE NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY + _pgrt_tag)
+                        THEN pg_catalog.pg_advisory_unlock(KEY + _pgrt_tag)
+                        WHEN pg_catalog.pg_try_advisory_lock(KEY + _pgrt_tag)
+                        THEN pg_catalog.pg_advisory_unlock(KEY + _pgrt_tag)
+                        ELSE false END) THEN
+      RETURN NULL;
+    END IF;
+  END IF;
+  IF TG_OP <> 'TRUNCATE'
+     AND NOT (CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+                  WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+                  ELSE false END) THEN
+    IF TG_OP = 'INSERT' THEN
+      IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
+        INSERT INTO _pgrt.changes (relation, operation, new)
+          SELECT OID, 'I', _pgrt.image(_pgrt_n) FROM _pgrt_new AS _pgrt_n;
+        _pgrt_images := ' i';
+      END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+      IF NOT EXISTS (SELECT FROM _pgrt_old OFFSET 1000) THEN
+        INSERT INTO _pgrt.changes (relation, operation, old)
+          SELECT OID, 'D', _pgrt.image(_pgrt_o) FROM _pgrt_old AS _pgrt_o;
+        _pgrt_images := ' i';
+      END IF;
+    ELSIF NOT _pgrt_many THEN
+      INSERT INTO _pgrt.changes (relation, operation, old, new)
+        SELECT OID, 'U', _pgrt.image(_pgrt_o), _pgrt.image(_pgrt_n)
+        FROM _pgrt_old AS _pgrt_o, _pgrt_new AS _pgrt_n LIMIT 1;
+      _pgrt_images := ' i';
+    ELSIF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
+      INSERT INTO _pgrt.changes (relation, operation, old, new)
+        SELECT OID, CASE WHEN _pgrt_o."id" IS NULL THEN 'I' WHEN _pgrt_n."id" IS NULL THEN 'D' ELSE 'U' END,
+               CASE WHEN NOT (_pgrt_o."id" IS NULL) THEN _pgrt.image(_pgrt_o) END,
+               CASE WHEN NOT (_pgrt_n."id" IS NULL) THEN _pgrt.image(_pgrt_n) END
+        FROM _pgrt_old AS _pgrt_o FULL JOIN _pgrt_new AS _pgrt_n ON _pgrt_o."id"::pg_catalog.text = _pgrt_n."id"::pg_catalog.text;
+      _pgrt_images := ' i';
+
+    END IF;
+  END IF;
+  PERFORM pg_catalog.pg_notify('pgrt_jupyter', 'OID ' || pg_catalog.left(TG_OP, 1) || ' '
+    || coalesce(pg_catalog.array_to_string(_pgrt_changed, ','), '*') || _pgrt_images);
+  RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+  -- Nothing of ours may fail a write: tell the engines to look for themselves.
+  BEGIN
+    PERFORM pg_catalog.pg_notify('pgrt_jupyter', 'OID ? ' || SQLSTATE);
+  EXCEPTION WHEN OTHERS THEN
+    NULL;
+  END;
+  RETURN NULL;
+END
+$function$
+
+CREATE TRIGGER _pgrt_delete AFTER DELETE ON public."Orders" REFERENCING OLD TABLE AS _pgrt_old FOR EACH STATEMENT EXECUTE FUNCTION _pgrt.capture_OID(); -- enabled: A
+CREATE TRIGGER _pgrt_insert AFTER INSERT ON public."Orders" REFERENCING NEW TABLE AS _pgrt_new FOR EACH STATEMENT EXECUTE FUNCTION _pgrt.capture_OID(); -- enabled: A
+CREATE TRIGGER _pgrt_truncate AFTER TRUNCATE ON public."Orders" FOR EACH STATEMENT EXECUTE FUNCTION _pgrt.capture_OID(); -- enabled: A
+CREATE TRIGGER _pgrt_update AFTER UPDATE ON public."Orders" REFERENCING OLD TABLE AS _pgrt_old NEW TABLE AS _pgrt_new FOR EACH STATEMENT EXECUTE FUNCTION _pgrt.capture_OID(); -- enabled: A
+-- _pgrt.changes.xid xid8
+-- _pgrt.changes.relation oid
+-- _pgrt.changes.operation "char"
+-- _pgrt.changes.old jsonb
+-- _pgrt.changes.new jsonb
