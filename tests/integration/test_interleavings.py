@@ -195,8 +195,8 @@ def test_two_engines(dsn, shop, monkeypatch, broken):
         shop.execute("UPDATE orders SET status = 'a' WHERE id = 1")
         wait_until(lambda: len({pid for pid, _ in _held(shop)}) == 1)  # the second has let go
         if broken:  # as if interest were one flag in the database that either may clear
-            shop.execute("SELECT pg_terminate_backend(%s)", (_held(shop)[0][0],))
             monkeypatch.setattr(Attention, "_reconnect", _never)
+            shop.execute("SELECT pg_terminate_backend(%s)", (_held(shop)[0][0],))
             wait_until(lambda: not _held(shop))
         shop.execute("UPDATE orders SET status = 'b' WHERE id = 2")
         check(query, shop, broken)
