@@ -1,4 +1,7 @@
-"""Offer the verbs: an `Engine` and the module-level functions of one default engine."""
+"""Offer the verbs: an `Engine` and the module-level functions of one default engine.
+
+Longer than most files because every signature stands here twice, once for each, with its docstring.
+"""
 
 from __future__ import annotations
 

@@ -94,9 +94,13 @@ class Listener:
         self._connection.add_notify_handler(self._notified)
         try:
             await self._prepare(self._connection)
-        except BaseException:
-            await self.close()
-            raise
+        except psycopg.Error as error:
+            failure = unavailable(error, self._conninfo)
+        finally:
+            if self._beat is None:
+                await self.close()
+        if failure is not None:
+            raise failure from None
 
     async def _prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Refuse what cannot work, LISTEN, and begin to check liveness."""
@@ -110,7 +114,8 @@ class Listener:
             )
         for name, value in _SETTINGS:
             with suppress(psycopg.DatabaseError):
-                await self._execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+                setting = "SELECT pg_catalog.set_config(%s, %s, false)"
+                await self._execute(setting, (name, value), optional=True)
         for channel in (CHANNEL, self._own):
             await self._execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         if not await self._prove():
@@ -171,8 +176,14 @@ class Listener:
             finally:
                 wire.detach()
 
-    async def _execute(self, query: Any, params: Any = None) -> list[tuple[Any, ...]]:
-        """Run one short statement; reading goes on in between, so no notification is left lying."""
+    async def _execute(
+        self, query: Any, params: Any = None, *, optional: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Run one short statement; reading goes on in between, so no notification is left lying.
+
+        A statement that fails ends the connection unless it is optional: what it was to hold or to
+        look up is not known then, and starting anew runs every query again.
+        """
         assert self._connection is not None
         loop = asyncio.get_running_loop()
         async with self._turn:
@@ -181,8 +192,9 @@ class Listener:
             try:
                 cursor = await self._connection.execute(query, params)
                 return await cursor.fetchall() if cursor.description else []
-            except psycopg.OperationalError as error:
-                self._end(str(error))
+            except psycopg.Error as error:
+                if not optional or isinstance(error, psycopg.OperationalError):
+                    self._end(str(error))
                 raise
             finally:
                 deadline.cancel()
@@ -258,11 +270,12 @@ class Listener:
                 self._end(str(error))
 
     def _end(self, reason: str) -> None:
-        """Report the loss once."""
+        """Report the loss once; before it has opened, `open` raises instead."""
         if self._ended:
             return
         self._ended = True
         self._unwatch()
         self.cut()
         lines = reason.strip().splitlines()
-        self._lost(lines[0] if lines else "connection lost")
+        if self._beat is not None:
+            self._lost(lines[0] if lines else "connection lost")

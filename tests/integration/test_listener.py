@@ -140,6 +140,22 @@ def test_the_engines_error_handler_hears_of_a_lost_connection(dsn: str, db: Conn
     assert told[0][1] is None
 
 
+def test_a_connection_lost_while_it_is_prepared_is_a_clear_error(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Starting fails with ServerUnavailable, and nothing goes on trying behind it."""
+
+    async def cut_off(self: Listener) -> bool:
+        await self._execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return True
+
+    monkeypatch.setattr(Listener, "_prove", cut_off)
+    engine = pgrt.Engine(dsn)
+    with pytest.raises(pgrt.ServerUnavailable):
+        engine.start()
+    assert not engine.running
+
+
 def test_a_password_is_in_no_log_of_an_outage(
     engine: pgrt.Engine, db: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
