@@ -101,6 +101,7 @@ class Group:
     synced: bool = True  # ran since the listener last came back
     polls_because: dict[str, str] = field(default_factory=dict)  # by cause: what to tell people
     outage: str = ""  # what to tell people while nothing can be heard
+    behind: str = ""  # what to tell people while a replica lacks a change that was heard of
     awaited: frozenset[str] = frozenset()  # writers in flight after whose end to run again
     reanalyse: bool = False
     closed: bool = False
@@ -244,6 +245,8 @@ class Group:
             return Status.STARTING, ""
         if self.outage or not self.synced or isinstance(self.error, ServerUnavailable):
             return Status.STALE, self.outage or (str(self.error) if self.error else "catching up")
+        if self.behind:
+            return Status.STALE, self.behind
         if self.error is not None:
             return Status.ERROR, str(self.error)
         if self.must_poll:

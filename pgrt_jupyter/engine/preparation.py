@@ -8,14 +8,17 @@ from typing import Protocol
 
 import psycopg
 
+from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
 from . import analysis, capture, filters
 from .group import Group, Spec
 from .roster import Roster
 from .server import Server
-from .sessions import translated
+from .sessions import Connection, translated
+from .sql import load
 
-_READ_ONLY_OR_DENIED = ("25006", "42501")  # analysis needs a temporary function
+# Analysis needs a temporary function: not in a read-only session, without TEMPORARY, on a standby.
+_CANNOT_CREATE = ("25006", "42501", "0A000")
 
 
 class Owner(Protocol):
@@ -32,9 +35,11 @@ class Preparation:
         self._server = server
         self._roster = roster
         self._owner = owner
+        self._same_database: set[Conninfo] = set()  # query roles whose database has been checked
 
     async def group(self, spec: Spec) -> Group:
         """Make a group of a query; raises what is wrong with it or its options."""
+        await self._check_database(spec)
         analysed = await self._analyse(spec)
         relations, columns = analysed.dependencies.relations, analysed.dependencies.columns
         _check_key(spec.key, [column.name for column in columns])
@@ -79,6 +84,21 @@ class Preparation:
         if grants:
             error.hint = f"ask for: {' '.join(grants)}"
 
+    async def _check_database(self, spec: Spec) -> None:
+        """Refuse to query another database than the one that is watched: nothing would be heard of it."""
+        if spec.conninfo == self._server.conninfo or spec.conninfo in self._same_database:
+            return
+        with translated():
+            watched = await self._server.run(_identity)
+            found = await self._server.run(_identity, spec.conninfo)
+        if found != watched:
+            raise ConfigurationError(
+                f"query_conninfo ({spec.conninfo}) leads to another database than the one that is "
+                f"watched ({self._server.conninfo}).",
+                hint="give the same database under another role, or a streaming replica of it.",
+            )
+        self._same_database.add(spec.conninfo)
+
     async def _analyse(self, spec: Spec) -> analysis.Analysed:
         """Analyse under the query's role; where that may not, under the installing one, same names."""
         work = partial(analysis.analyse, statement=spec.statement)
@@ -86,12 +106,20 @@ class Preparation:
             try:
                 return await self._server.run(work, spec.conninfo)
             except psycopg.Error as error:
-                if error.sqlstate not in _READ_ONLY_OR_DENIED:
+                if error.sqlstate not in _CANNOT_CREATE:
                     raise
                 if spec.conninfo.value == self._server.conninfo.value:
                     raise
             path = await self._server.run(analysis.search_path, spec.conninfo)
             return await self._server.run(partial(work, search_path=path))
+
+
+def _identity(connection: Connection) -> tuple[object, ...] | None:
+    """Say which database a session is connected to; None where that may not be known."""
+    try:
+        return connection.execute(load("server_identity")).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
 
 
 def _check_key(key: Sequence[str] | None, columns: Sequence[str]) -> None:

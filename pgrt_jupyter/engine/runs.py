@@ -11,6 +11,7 @@ from . import refresh
 from .attention import Attention
 from .group import Group
 from .preparation import Preparation
+from .replicas import Replicas
 from .server import Server
 from .throttle import Action, Decision
 
@@ -27,7 +28,7 @@ class Runs:
         preparation: Preparation,
         report: Callable[[Group, PgrtError], None],
     ) -> None:
-        self._server = server
+        self._replicas = Replicas(server, attention)
         self._attention = attention
         self._preparation = preparation
         self._report = report
@@ -104,7 +105,7 @@ class Runs:
                 await self._preparation.again(group)
             await self._attention.cover(group)
             work = partial(refresh.run, query=group.query, previous=group.snapshot)
-            group.succeeded(await self._server.run(work, group.spec.conninfo))
+            group.succeeded(await self._replicas.run(group, work))
             group.synced = group.synced or epoch == self._attention.epoch != 0
         except PgrtError as error:
             await self._preparation.add_grants(group, error)
