@@ -6,17 +6,17 @@ Longer than most files because every signature stands here twice, once for each,
 from __future__ import annotations
 
 import atexit
-import logging
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from . import embedded
-from .config import Conninfo, resolve
+from . import embedded, trust
+from .config import Conninfo, options, resolve
 from .delivery import Deliver, Delivery
-from .engine import capture, sessions
+from .engine import capture, forks, sessions
 from .engine.group import Group, Spec
-from .engine.loop import EngineLoop
+from .engine.interrupts import turn, whole
+from .engine.loop import FORKED, EngineLoop
 from .engine.model import Refresh, ResultColumn
 from .engine.refresh import Backend
 from .engine.statement import parse
@@ -28,12 +28,15 @@ from .errors import (
     SubscriptionNotFound,
 )
 from .live import ErrorHandler, LiveQuery, _Subscription, handle
+from .wording import for_log, log
 
-log = logging.getLogger("pgrt_jupyter")
 Params = Mapping[str, Any] | Sequence[Any] | None
+
+_PEER_SECONDS = 2.0
 
 _running: set[Engine] = set()
 _default: Engine | None = None
+_warned: set[str] = set()  # of links that others can read
 _lock = threading.RLock()
 
 
@@ -58,7 +61,7 @@ class Engine:
             raise ConfigurationError(
                 f"dtype_backend={dtype_backend!r}: use 'pyarrow' or 'numpy_nullable'."
             )
-        self._conninfo = resolve(conninfo)
+        self._conninfo = resolve(conninfo, to_primary=True)
         self._query_conninfo = resolve(query_conninfo) if query_conninfo else self._conninfo
         self._throttle_ms = _whole("throttle_ms", throttle_ms, 0)
         self._pool_size = _whole("pool_size", pool_size, 1)
@@ -66,19 +69,44 @@ class Engine:
         self._deliver = deliver
         self._dtype_backend: Backend = dtype_backend
         self._queries: dict[str, LiveQuery] = {}
+        self._turn = threading.RLock()  # of start and sub, which may take long
         self._lock = threading.RLock()
         self._loop: EngineLoop | None = None
         self._delivery: Delivery | None = None
+        self._ended_because = ""
 
     @property
     def running(self) -> bool:
         """Say whether the engine has been started and not shut down."""
         return self._loop is not None
 
+    @property
+    def server(self) -> str:
+        """Say which server, database and role this is, as the server sees it where it can be asked."""
+        loop = self._loop
+        if loop is None:
+            return str(self._conninfo)
+        try:
+            return loop.call(loop.runtime.peer, timeout=_PEER_SECONDS)
+        except (PgrtError, TimeoutError):
+            return str(self._conninfo)
+
+    @property
+    def unreadable(self) -> int:
+        """Count the notifications on our channel that none of our triggers sent."""
+        return self._loop.runtime.unreadable if self._loop is not None else 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say what in the server's settings makes the triggers felt by writers, known after a `sub`."""
+        return (self._loop.runtime.notes or ()) if self._loop is not None else ()
+
     def start(self) -> Engine:
         """Connect and begin to listen; an engine that runs stays as it is. Raises ServerUnavailable."""
-        with self._lock:
+        with turn(self._turn):
             if self._loop is None:
+                for conninfo in (self._conninfo, self._query_conninfo):
+                    _warn_if_open(conninfo)
                 delivery = Delivery(self._deliver)
                 loop = EngineLoop(self._conninfo, pool_size=self._pool_size, report=self._report)
                 try:
@@ -86,8 +114,10 @@ class Engine:
                 except BaseException:
                     delivery.stop()
                     raise
-                self._loop, self._delivery = loop, delivery
-                _running.add(self)
+                with self._lock:
+                    self._loop, self._delivery = loop, delivery
+                    self._ended_because = ""
+                    _running.add(self)
         return self
 
     def sub(
@@ -134,17 +164,21 @@ class Engine:
     ) -> LiveQuery:
         """Have the query run, and only then let its object follow it."""
         loop, delivery = self._parts()
-        with self._lock:
+        with turn(self._turn):
             query = self._queries.get(name) or LiveQuery(name, loop, delivery, handler)
             subscription = _Subscription(query)
             group = loop.call(loop.runtime.subscribe, spec, subscription)
-            query.attach(group, subscription, *source)
-            query._error_handler = handler
-            query._on_close = self._closed
-            query.throttle_ms = spec.throttle_ms
-            self._queries[name] = query
+            with self._lock:
+                if self._loop is not loop:  # shut down meanwhile
+                    raise EngineNotRunning(self._ended_because)
+                query.attach(group, subscription, *source)
+                query._error_handler = handler
+                query._on_close = self._closed
+                query.throttle_ms = spec.throttle_ms
+                self._queries[name] = query
         return query
 
+    @whole
     def unsub(self, name: str) -> bool:
         """End a subscription and say whether there was one; its object keeps the last df."""
         query = self._queries.get(name)
@@ -157,6 +191,7 @@ class Engine:
         """Give the running subscriptions by name."""
         return dict(self._queries)
 
+    @whole
     def shutdown(self) -> bool:
         """End every subscription and close every connection; say whether the engine was running.
 
@@ -166,12 +201,12 @@ class Engine:
             loop, delivery = self._loop, self._delivery
             if loop is None or delivery is None:
                 return False
-            for query in list(self._queries.values()):
-                query.close()
             self._loop = self._delivery = None
             _running.discard(self)
-            loop.close()
-            delivery.stop()
+            for query in list(self._queries.values()):
+                query.close()
+        loop.close()
+        delivery.stop()
         return True
 
     def destroy(self) -> list[str]:
@@ -186,16 +221,33 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.shutdown()
 
+    def __reduce__(self) -> Any:
+        """Refuse to be copied or pickled; raises TypeError."""
+        raise TypeError("An engine has threads and connections: start another one instead.")
+
     def __repr__(self) -> str:
         state = "running" if self.running else "not running"
         return f"Engine({self._conninfo}, {state}, {len(self._queries)} subscriptions)"
 
     def _parts(self) -> tuple[EngineLoop, Delivery]:
         if self._loop is None or self._delivery is None:
-            raise EngineNotRunning
+            raise EngineNotRunning(self._ended_because)
         return self._loop, self._delivery
 
+    def _abandon(self) -> None:
+        """Let go, in a forked child, of what belongs to the parent."""
+        if self._loop is not None:
+            self._loop.abandon()
+        for query in self._queries.values():
+            query.abandon()
+        self._loop = self._delivery = None
+        self._queries = {}
+        self._turn, self._lock = threading.RLock(), threading.RLock()
+        self._ended_because = FORKED
+
     def _found(self, name: str) -> LiveQuery:
+        if self._ended_because:
+            raise EngineNotRunning(self._ended_because)
         if name in self._queries:
             return self._queries[name]
         known = ", ".join(sorted(self._queries)) or "none"
@@ -233,7 +285,7 @@ def start(
     Raises ConfigurationError or ServerUnavailable.
     """
     global _default
-    with _lock:
+    with turn(_lock):
         if _default is None or not _default.running:
             engine = Engine(
                 conninfo,
@@ -269,6 +321,8 @@ def sub(
     """Make a query live on the default engine; see `Engine.sub`. Raises EngineNotRunning as well."""
     engine = default_engine()
     if engine is None:
+        if _default is not None and _default._ended_because:
+            raise EngineNotRunning(_default._ended_because)
         if sql is None:
             raise SubscriptionNotFound(
                 f"No subscription has the name {name!r}: no engine is running."
@@ -310,7 +364,7 @@ def destroy(conninfo: str = "") -> list[str]:
     """Drop everything of ours from a database and say what; raises EngineRunning."""
     if _running:
         raise EngineRunning
-    return _destroy(resolve(conninfo))
+    return _destroy(resolve(conninfo, to_primary=True))
 
 
 def embedded_postgres(path: str | None = None) -> str:
@@ -333,9 +387,20 @@ def _destroy(conninfo: Conninfo) -> list[str]:
             connection.close()
 
 
+def _warn_if_open(conninfo: Conninfo) -> None:
+    """Say once that what is sent to a server can be read, or its place be taken, on the way."""
+    if conninfo.shown not in _warned and trust.is_open(options(conninfo)):
+        _warned.add(conninfo.shown)
+        log.warning(
+            "%s is another machine, and encryption is not required: add sslmode=verify-full, or "
+            "sslmode=require at least.",
+            conninfo,
+        )
+
+
 def _log_error(error: PgrtError, query: LiveQuery | None) -> None:
-    """Log an error; the default error handler."""
-    log.error("%s: %s", query.name if query is not None else "engine", error)
+    """Log an error, without what may be a row's value; the default error handler."""
+    log.error("%s: %s", query.name if query is not None else "engine", for_log(error))
 
 
 def _names(key: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -350,6 +415,18 @@ def _whole(name: str, value: int, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"{name}={value!r}: a whole number of at least {least} is needed.")
     return value
+
+
+def _abandon_all() -> None:
+    """Let go, in a forked child, of every engine of the parent; the default one says why it is gone."""
+    global _lock
+    _lock = threading.RLock()
+    for engine in list(_running):
+        engine._abandon()
+    _running.clear()
+
+
+forks.in_child(_abandon_all)
 
 
 @atexit.register

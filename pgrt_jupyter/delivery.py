@@ -2,8 +2,8 @@
 
 The engine's loop only puts work into a queue. A delivery thread per engine takes it from there, pushes to
 tables, and has observers run: on the kernel's main loop where there is a kernel, so that they may touch
-pandas, matplotlib and widgets, else on the delivery thread itself. Whatever waits for the main loop is
-merged: a cell that blocks it for a minute is followed by one notification, of the newest result.
+pandas, matplotlib and widgets, else on a thread of their own (`observing`). Whatever waits for the main
+loop is merged: a cell that blocks it for a minute is followed by one notification, of the newest result.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import logging
 import queue
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from .errors import ConfigurationError
+from .observing import SLOW_SECONDS, Observing
 
 log = logging.getLogger("pgrt_jupyter")
 
 Deliver = Literal["auto", "main", "thread"]
-_JOIN_SECONDS = 1.0
+_JOIN_SECONDS = 0.4  # a kernel has little time to end
 
 
 class Receiver(Protocol):
@@ -50,6 +53,8 @@ class Delivery:
         self._lock = threading.Lock()
         self._pushing: set[Receiver] = set()
         self._flushing: set[Receiver] = set()
+        self._slow: weakref.WeakSet[Receiver] = weakref.WeakSet()  # and it was told
+        self._observing = Observing() if self._main is None else None
         context = contextvars.Context()  # belongs to no cell
         self._thread = threading.Thread(
             target=lambda: context.run(self._serve), name="pgrt-delivery", daemon=True
@@ -66,13 +71,22 @@ class Delivery:
 
     def call(self, function: Callable[[], None]) -> None:
         """Run a user's function where observers run."""
-        self._tasks.put(lambda: self._where_observers_run(function))
+        self._tasks.put(lambda: self._where_observers_run(function, "an error handler", function))
 
     def stop(self) -> None:
-        """End the thread after what is queued; may be called from it."""
+        """End the thread after what is queued; may be called by an observer."""
         self._tasks.put(None)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_JOIN_SECONDS)
+        if self._observing is not None:
+            self._observing.hurry()
+            if self._observing.is_current():
+                return
+        self._thread.join(_JOIN_SECONDS)
+
+    def abandon(self) -> None:
+        """Begin anew in a forked child, where there is no thread to deliver anything."""
+        self._lock = threading.Lock()
+        self._tasks = queue.SimpleQueue()
+        self._main = self._observing = None
 
     def _serve(self) -> None:
         """Do one task after another; none of them can end the thread."""
@@ -81,23 +95,36 @@ class Delivery:
                 task()
             except Exception:
                 log.exception("delivering an update failed")
+            del task  # while waiting it would keep a query that has ended, and its result
+        if self._observing is not None:
+            self._observing.stop()
 
     def _bring(self, receiver: Receiver) -> None:
         with self._lock:
             self._pushing.discard(receiver)
             waiting = receiver in self._flushing
             self._flushing.add(receiver)
-        receiver.push()
-        if not waiting:
-            self._where_observers_run(lambda: self._flush(receiver))
+        try:
+            receiver.push()
+        finally:
+            if not waiting:
+                name = f"an observer of {receiver!r}"
+                self._where_observers_run(receiver, name, lambda: self._flush(receiver))
 
     def _flush(self, receiver: Receiver) -> None:
         with self._lock:
             self._flushing.discard(receiver)
+        began = time.monotonic()
         receiver.flush()
+        took = time.monotonic() - began
+        if took > SLOW_SECONDS and self._main is not None and receiver not in self._slow:
+            self._slow.add(receiver)
+            log.warning("observers of %r held the kernel up for %.0f s", receiver, took)
 
-    def _where_observers_run(self, function: Callable[[], None]) -> None:
-        if self._main is None or self._main.is_closed():
+    def _where_observers_run(self, who: object, name: str, function: Callable[[], None]) -> None:
+        if self._observing is not None:
+            self._observing.run(who, name, function)
+        elif self._main is None or self._main.is_closed():
             function()
         else:
             self._main.call_soon_threadsafe(function)
@@ -120,7 +147,7 @@ class Observer:
     def _guarded(self, change: Any) -> None:
         try:
             self._handler(change)
-        except Exception as error:
+        except BaseException as error:  # what ends a program ends no thread, and no kernel
             show_error(f"an observer of {change['name']!r} raised", error)
 
     def __eq__(self, other: object) -> bool:

@@ -34,6 +34,15 @@ class PgrtError(Exception):
         hint = f"\nHint: {self.hint}" if self.hint else ""
         return f"{self.message}{state}{hint}"
 
+    def _render_traceback_(self) -> list[str]:
+        """Say in IPython what is wrong and in which line of whose cell, whatever `%xmode` is.
+
+        IPython's own tracebacks may show the values of variables, a connection string among them.
+        """
+        from .magic_errors import lines, whereabouts
+
+        return [*lines(self), *whereabouts(self.__traceback__)]
+
 
 class ConfigurationError(PgrtError, ValueError):
     """An argument cannot be used as it was given."""

@@ -19,17 +19,21 @@ import traitlets
 
 from .delivery import Delivery, Observer, show_error
 from .engine import group as engine_group
-from .engine.loop import EngineLoop
+from .engine.interrupts import sheltered, whole
+from .engine.loop import FORKED, EngineLoop
 from .engine.model import Delta, Status
 from .errors import EngineNotRunning, PgrtError
 from .updates import Updates
 from .view import NOTIFIED, FromView, View, view_of
 from .window import NOTHING, Shown
+from .wording import plain
 
 if TYPE_CHECKING:
     from .widget import LiveTable
 
 ErrorHandler = Callable[[PgrtError, "LiveQuery | None"], Any]
+
+_LOOK_SECONDS = 0.2  # how soon who waits notices an interrupt
 
 
 class LiveQuery(traitlets.HasTraits):
@@ -77,6 +81,7 @@ class LiveQuery(traitlets.HasTraits):
 
     # -- for users
 
+    @whole
     def refresh(self, timeout: float = 30) -> pd.DataFrame:
         """Run the query now, wait until it has ended, and return the result.
 
@@ -104,21 +109,25 @@ class LiveQuery(traitlets.HasTraits):
             view = self._view
             if view is not None and predicate(view.df):
                 return view.df
-            with self._news:
+            self._loop.require_own()
+            with sheltered(), self._news:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"{self.name}: not within {timeout} s ({self._standing()})")
                 if self._view is view:
-                    self._news.wait(left)
+                    self._news.wait(min(left, _LOOK_SECONDS))
 
+    @whole
     def pause(self) -> None:
         """Keep the result as it is; the query does not run on our behalf until `resume`."""
         self._set_paused(True)
 
+    @whole
     def resume(self) -> None:
         """Go on following the database, catching up first."""
         self._set_paused(False)
 
+    @whole
     def close(self) -> None:
         """End the subscription, like `unsub`; the last df stays readable."""
         if self._group is None:
@@ -136,22 +145,52 @@ class LiveQuery(traitlets.HasTraits):
         """
         return Updates(self)
 
+    @whole
     def table(self, **options: Any) -> LiveTable:
-        """Make a new table widget on this query; `height` is in CSS pixels."""
+        """Make a new table widget on this query.
+
+        `height` is in CSS pixels. With `persist=True` the notebook file gets the first rows when the
+        table is displayed, for viewers without a kernel; else it gets names and counts, no value.
+        """
         from .widget import LiveTable
 
-        table = LiveTable(title=self.name, **options)
+        table = LiveTable(title=plain(self.name), **options)
         with self._news:  # the delivery thread goes through them
             self._tables.add(table)
         table.show(self._shown())
         return table
 
     @property
+    @whole
     def own_table(self) -> LiveTable:
         """The table that displaying this object shows, however often."""
         if self._own_table is None:
             self._own_table = self.table()
+            weakref.finalize(self, self._own_table.close_soon).atexit = False
         return self._own_table
+
+    @property
+    def persist(self) -> bool:
+        """Say whether the notebook file gets the first rows when this object is displayed."""
+        return self._own_table is not None and self._own_table.persist
+
+    @persist.setter
+    def persist(self, persist: bool) -> None:
+        if persist != self.persist:
+            self.own_table.persist = persist
+
+    @whole
+    def release(self) -> None:
+        """Close, in every browser, the table that displaying this object made; nothing while it is live."""
+        table, self._own_table = self._own_table, None
+        if table is not None and self._group is None:
+            table.close()
+        else:
+            self._own_table = table
+
+    def __reduce__(self) -> Any:
+        """Refuse to be copied or pickled; raises TypeError."""
+        raise TypeError("A live query belongs to its engine; copy or pickle its `df` instead.")
 
     @property
     def truncated(self) -> bool:
@@ -207,6 +246,7 @@ class LiveQuery(traitlets.HasTraits):
             published = state.snapshot is not self._snapshot
             view = view_of(
                 state,
+                self._view,
                 status=Status.PAUSED.value if self._paused else state.status.value,
                 version=(self._view.version if self._view is not None else 0) + published,
                 runs_before=self._runs_before,
@@ -231,6 +271,16 @@ class LiveQuery(traitlets.HasTraits):
         for waker in wakers:
             waker.wake()
         self._delivery.news(self)
+
+    def abandon(self) -> None:
+        """Let go of the parent's engine in a forked child; the last df stays readable."""
+        self._news = threading.Condition()
+        self._group = self._subscription = None
+        if self._view is not None:
+            self._view = replace(self._view, status=Status.CLOSED.value, message=FORKED)
+        self._delivery.abandon()
+        for table in list(self._tables):
+            table.abandon()
 
     # -- Receiver: called by Delivery
 
@@ -280,6 +330,7 @@ class LiveQuery(traitlets.HasTraits):
         self._loop.post(self._loop.runtime.pause, group, self._subscription, paused)
 
     def _open_group(self) -> engine_group.Group:
+        self._loop.require_own()
         if self._group is None:
             raise EngineNotRunning(f"The live query {self.name!r} is closed: subscribe again.")
         return self._group
@@ -316,5 +367,5 @@ def handle(handler: ErrorHandler, error: PgrtError, query: LiveQuery | None) -> 
     """Call an error handler; what it raises itself is shown and goes no further."""
     try:
         handler(error, query)
-    except Exception as raised:
+    except BaseException as raised:
         show_error("the error handler raised", raised)

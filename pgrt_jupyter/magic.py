@@ -13,21 +13,22 @@ import traitlets
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.display import display
 
-from . import api, completion
-from .config import has_password, resolve
+from . import api, completion, trust
+from .config import options, resolve
 from .embedded import embedded_postgres
+from .engine.interrupts import sheltered
 from .engine.statement import parameter_names
 from .errors import (
     ConfigurationError,
     EngineRunning,
-    PasswordInCell,
     ServerUnavailable,
     UsageError,
 )
-from .listing import listing
+from .listing import listing, status
 from .live import LiveQuery
 from .magic_errors import short_errors
 from .magic_options import PGRT, SUBSCRIBE, TEND, Line, read
+from .wording import plain
 
 _HOW_TO_CONNECT = (
     "type `%pgrt connect --embedded` for a private local server, or `%pgrt connect "
@@ -68,6 +69,9 @@ class LiveQueryMagics(Magics):
     height = traitlets.Int(
         None, allow_none=True, min=1, help="Greatest height of a table in CSS pixels."
     ).tag(config=True)
+    persist = traitlets.Bool(
+        False, help="Save the first rows with the notebook, for viewers without a kernel."
+    ).tag(config=True)
     dtype_backend: Any = traitlets.Enum(
         ("pyarrow", "numpy_nullable"),
         "pyarrow",
@@ -96,6 +100,7 @@ class LiveQueryMagics(Magics):
             --max-rows N       stop reading after so many rows
             --query CONNINFO   run this query as another role; without a password
             --height PX        greatest height of the table
+            --persist          save the first rows with the notebook; else only names and counts
             --quiet            show no table
 
         EXPR is Python, evaluated in the notebook; quotes around it may be left out. Defaults are
@@ -114,11 +119,14 @@ class LiveQueryMagics(Magics):
             sql = cell.rstrip()
             if not sql:
                 raise UsageError("The query goes below the line with %%livequery.")
-            query = self._engine().sub(name, sql, **self._options(given, sql))
-            self.shell.user_ns[name] = query
+            asked = self._options(given, sql)
+            with sheltered():
+                query = self._engine().sub(name, sql, **asked)
+                self._bind(name, query)
             height = given.number("height") or self.height
             if height is not None:
                 query.own_table.height = height
+            query.persist = "persist" in given.given or self.persist
             if "quiet" not in given.given:
                 display(query)
 
@@ -171,6 +179,13 @@ class LiveQueryMagics(Magics):
         """Give the engine that runs, or start one from the environment."""
         return api.default_engine() or self._start("", None)
 
+    def _bind(self, name: str, query: LiveQuery) -> None:
+        """Make the query a variable; what it was before, if it has ended, leaves no table behind."""
+        before = self.shell.user_ns.get(name)
+        self.shell.user_ns[name] = query
+        if isinstance(before, LiveQuery) and before is not query:
+            before.release()
+
     def _start(self, conninfo: str, query: str | None) -> api.Engine:
         try:
             return api.start(conninfo, query_conninfo=query, dtype_backend=self.dtype_backend)
@@ -212,7 +227,7 @@ class LiveQueryMagics(Magics):
 
     def _tend(self, action: str, query: LiveQuery) -> None:
         getattr(query, "close" if action == "stop" else action)()
-        print(f"{query.name}: {query.status}, {len(query.df)} rows, version {query.version}")
+        print(f"{plain(query.name)}: {query.status}, {len(query.df)} rows, version {query.version}")
 
     def _list(self) -> pd.DataFrame | None:
         """Make a table of what is live; say how to begin when nothing is."""
@@ -246,10 +261,7 @@ class LiveQueryMagics(Magics):
         if engine is None:
             print("Not connected: `%pgrt connect` or a first `%%livequery` does that.")
             return
-        count = len(engine.subscriptions())
-        print(
-            f"Connected to {engine._conninfo}; {count} live {'query' if count == 1 else 'queries'}"
-        )
+        print(status(engine))
 
     def _shutdown(self, given: Line) -> None:
         print("Every live query has ended." if api.shutdown() else "Nothing was running.")
@@ -281,8 +293,7 @@ def _without_password(conninfo: str | None) -> str | None:
     if conninfo[0] in "${":
         raise UsageError("Variables are not expanded here: use pgrt_jupyter.start(conninfo).")
     resolve(conninfo)
-    if has_password(conninfo):
-        raise PasswordInCell
+    trust.check_cell(options(conninfo))
     return conninfo
 
 

@@ -7,10 +7,15 @@ magic can catch it. Only the traceback, which would show the inside of this pack
 from __future__ import annotations
 
 import contextlib
+import sys
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
+from traceback import walk_tb
+from types import TracebackType
 
 from .errors import PgrtError, QueryFailed
+from .wording import plain
 
 WIDTH = 100  # characters of a query's line that are shown around the error
 
@@ -22,12 +27,16 @@ def short_errors() -> Iterator[None]:
         yield
     except (PgrtError, TimeoutError) as error:
         text = lines(error)
-        error._render_traceback_ = text.copy  # type: ignore[union-attr]
+        error._render_traceback_ = text.copy  # type: ignore[method-assign, union-attr]
         raise
 
 
 def lines(error: BaseException) -> list[str]:
     """Describe an error."""
+    return [plain(line) for line in _lines(error)]
+
+
+def _lines(error: BaseException) -> list[str]:
     name = type(error).__name__
     if not isinstance(error, PgrtError):
         return [f"{name}: {error}"]
@@ -41,6 +50,23 @@ def lines(error: BaseException) -> list[str]:
     if error.hint:
         shown.append(f"Hint: {error.hint}")
     return shown
+
+
+def whereabouts(traceback: TracebackType | None) -> list[str]:
+    """Name the cells and lines that led into this package, innermost last."""
+    here = str(Path(__file__).parent)
+    ipython = sys.modules.get("IPython")  # not imported: errors are the engine's as well
+    shell = ipython.get_ipython() if ipython is not None else None
+    own = str(Path(str(ipython.__file__)).parent) if ipython is not None else here
+    places = []
+    for frame, line in walk_tb(traceback):
+        file = frame.f_code.co_filename
+        if file.startswith(here):
+            break
+        if not file.startswith(own):
+            named = shell.compile.format_code_name(file) if shell is not None else None
+            places.append(f"  in {' '.join(named) if named else file}, line {line}")
+    return places
 
 
 def pointed(text: str, position: int) -> list[str]:

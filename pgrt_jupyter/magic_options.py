@@ -38,6 +38,7 @@ SUBSCRIBE: Options = {
     "max-rows": Takes.NUMBER,
     "query": Takes.TEXT,
     "height": Takes.NUMBER,
+    "persist": Takes.NOTHING,
     "quiet": Takes.NOTHING,
 }
 TEND: Options = dict.fromkeys(("stop", "pause", "resume", "refresh"), Takes.TEXT)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from .engine.interrupts import sheltered
 from .engine.model import Delta
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Updates(AsyncIterator["Delta | pd.DataFrame"]):
         self._seen = query.version
         self._event = asyncio.Event()
         self._user_loop = asyncio.get_running_loop()
-        with query._news:  # the engine's loop goes through them
+        with sheltered(), query._news:  # the engine's loop goes through them
             query._wakers.add(self)
 
     def wake(self) -> None:

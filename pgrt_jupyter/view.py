@@ -11,11 +11,13 @@ import pandas as pd
 import traitlets
 from psycopg import adapters
 
+from .engine import frames
 from .engine.group import State
 from .engine.model import Delta
 from .engine.refresh import Difference
 from .errors import PgrtError
 from .window import Shown
+from .wording import plain
 
 # The traits whose observers are notified; `delta` is left out because working it out takes time.
 NOTIFIED = (
@@ -38,7 +40,8 @@ _BY_IDENTITY = ("df", "error", "params")  # comparing these by value is costly o
 class View:
     """Hold everything a LiveQuery shows at one moment."""
 
-    df: pd.DataFrame
+    df: pd.DataFrame  # the user's own, who may change it
+    frame: pd.DataFrame  # the engine's, of which it is made
     status: str
     error: PgrtError | None
     difference: Difference | None  # gives the delta
@@ -68,21 +71,31 @@ class View:
         """Give what a table shows of it."""
         return Shown(
             version=self.version,
-            frame=self.df,
+            frame=self.frame,
             types=self.types,
             status=self.status,
-            message=self.message,
+            message=plain(self.message, keep="\n"),
             refreshed_at=self.refreshed_at,
             truncated=self.truncated,
         )
 
 
-def view_of(state: State, *, status: str, version: int, runs_before: int, source: Any) -> View:
+def view_of(
+    state: State,
+    before: View | None,
+    *,
+    status: str,
+    version: int,
+    runs_before: int,
+    source: Any,
+) -> View:
     """Turn the engine's state into what users see; `source` is the query's text and parameters."""
     assert state.snapshot is not None
     sql, params = source
+    frame = state.snapshot.frame
     return View(
-        df=state.snapshot.frame,
+        df=before.df if before is not None and before.frame is frame else frames.own(frame),
+        frame=frame,
         status=status,
         error=state.error,
         difference=state.difference,

@@ -8,7 +8,8 @@ Time comes in as `now`, in seconds; nothing is sent from here. The rules:
   So an unacknowledged push holds back the next one for a second, not for ever.
 - A viewer is gone after it said bye, or after the kernel was free to hear it and heard nothing: for
   `UNANSWERED` seconds with a push in flight, for `SILENT` seconds without (browsers send a beat
-  every ten). Time during which the kernel was busy does not count.
+  every five), so that nothing is sent 15 s after a page was left. Time during which the kernel was
+  busy does not count.
 - What changed since the last push goes out as a patch if the viewer holds the same rows and columns
   and at most half of the cells differ; else as a whole window.
 """
@@ -20,8 +21,8 @@ import datetime as dt
 from . import window
 from .protocol import Cells, Column, FromKernel
 
-UNANSWERED = 10.0
-SILENT = 25.0
+UNANSWERED = 9.0
+SILENT = 12.0
 HOLD_BACK = 1.0
 
 

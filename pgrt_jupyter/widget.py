@@ -21,20 +21,41 @@ import anywidget
 import traitlets
 
 from . import protocol, window
+from .allowance import Allowance
+from .engine.interrupts import whole
 from .viewer import Viewer
 from .window import Shown
 
 MAX_VIEWERS = 64  # a browser is not trusted: tokens are its own invention
 TICK = 1.0  # seconds
+RATE, BURST = 200.0, 600.0  # messages a table answers, per second and at once; a view sends a few
+CELLS_PER_MESSAGE = 2_000  # as costly to answer as a message more
 
 
-def _bundle() -> pathlib.Path:
+def _bundle() -> str:
+    """Read the built table; given its path, anywidget would keep every table for ever."""
     path = pathlib.Path(__file__).parent / "static" / "widget.js"
     if not path.is_file():
         raise ImportError(
             f"{path} is missing: the table is built by `make setup` or by `npm run build` in js/"
         )
-    return path
+    return path.read_text(encoding="utf-8")
+
+
+class _Refused:
+    """Count the messages of browsers that were ignored: they made no sense, or were too many."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        """Count one more; from any thread."""
+        with self._lock:
+            self.count += 1
+
+
+refused = _Refused()
 
 
 class LiveTable(anywidget.AnyWidget):
@@ -47,7 +68,8 @@ class LiveTable(anywidget.AnyWidget):
     title = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(320).tag(sync=True)  # CSS pixels
 
-    def __init__(self, *, title: str, height: int = 320) -> None:
+    def __init__(self, *, title: str, height: int = 320, persist: bool = False) -> None:
+        self.persist = persist  # rows in the notebook file
         self._lock = threading.RLock()
         self._viewers_changed = threading.Condition(self._lock)
         self._shown = window.NOTHING
@@ -57,6 +79,7 @@ class LiveTable(anywidget.AnyWidget):
         self._watcher: threading.Thread | None = None
         self._asked = False
         self._closed = False
+        self._allowance = Allowance(RATE, BURST)
         self.on_viewers: Callable[[int], None] | None = None
         self._outside = _outside_cells()
         self._outside.copy().run(
@@ -74,6 +97,7 @@ class LiveTable(anywidget.AnyWidget):
                 viewer.behind = True
             self._push()
 
+    @whole
     def close(self) -> None:
         """Close the table in every browser, its layout with it; a second call does nothing."""
         with self._lock:
@@ -86,6 +110,19 @@ class LiveTable(anywidget.AnyWidget):
         layout = self.layout
         super().close()
         layout.close()
+
+    def close_soon(self) -> None:
+        """Close when the kernel's main loop is free; safe while garbage is collected, on any thread."""
+        loop = getattr(getattr(_kernel(), "io_loop", None), "asyncio_loop", None)
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self.close)
+
+    def abandon(self) -> None:
+        """Let go of the parent's viewers in a forked child, and of locks that nobody will release."""
+        self._lock = threading.RLock()
+        self._viewers_changed = threading.Condition(self._lock)
+        self._viewers = {}
+        self._watcher = None
 
     @property
     def viewers(self) -> int:
@@ -100,12 +137,27 @@ class LiveTable(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        return {**data, "text/html": window.html_snapshot(self._shown)}, metadata
+        return {
+            **data,
+            "text/html": window.html_snapshot(self._shown, persist=self.persist),
+        }, metadata
+
+    @whole
+    def _handle_msg(self, msg: Any) -> None:
+        """Take a message of the comm; a browser may talk to us, and not set what we synchronise."""
+        content = msg.get("content") if isinstance(msg, dict) else None
+        data = content.get("data") if isinstance(content, dict) else None
+        method = data.get("method") if isinstance(data, dict) else None
+        if method == "request_state" or (method == "custom" and "content" in (data or ())):
+            super()._handle_msg(msg)
+        else:
+            refused.add()
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
         """Take a browser's message, on whatever thread the kernel handles comms."""
         request = protocol.read(content)
         if request is None:
+            refused.add()
             return
         before = self.viewers
         with self._lock:
@@ -121,11 +173,20 @@ class LiveTable(anywidget.AnyWidget):
             return
         viewer = self._viewers.get(token)
         if viewer is None:
-            if request["type"] != "hello" or len(self._viewers) >= MAX_VIEWERS:
+            if request["type"] != "hello":
+                return  # let go of meanwhile: it will say hello
+            if len(self._viewers) >= MAX_VIEWERS:
+                refused.add()
                 return
             viewer = self._viewers[token] = Viewer(token)
             self._watch()
         viewer.heard()
+        if not self._affordable(request):
+            refused.add()
+            if "start" in request:
+                viewer.want(request["start"], request["count"])  # answered with the next tick
+            viewer.behind = True
+            return
         match request["type"]:
             case "hello" | "window":
                 viewer.want(request["start"], request["count"])
@@ -135,6 +196,14 @@ class LiveTable(anywidget.AnyWidget):
             case "ack":
                 viewer.acknowledge(request["of"])
         self._push()
+
+    def _affordable(self, request: protocol.Request) -> bool:
+        """Say whether there is time to answer, after all that was asked before."""
+        frame = self._shown.frame
+        rows = min(request.get("count", 0), 0 if frame is None else len(frame))
+        cells = rows * (0 if frame is None else frame.shape[1])
+        cost = 1 + min(cells, window.MAX_WINDOW_CELLS) / CELLS_PER_MESSAGE
+        return self._allowance.spend(cost, time.monotonic())
 
     def _push(self) -> None:
         now = time.monotonic()

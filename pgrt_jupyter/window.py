@@ -162,22 +162,29 @@ def text(value: Any) -> Cell:
     return written if len(written) <= MAX_TEXT else written[: MAX_TEXT - 1] + "…"
 
 
-def html_snapshot(shown: Shown, max_rows: int = 50) -> str:
-    """Write the result as a plain HTML table for viewers that have no kernel."""
+def html_snapshot(shown: Shown, *, persist: bool = False, max_rows: int = 50) -> str:
+    """Write what viewers without a kernel see, as plain HTML; the notebook file carries it.
+
+    Only with `persist` are values in it: without, it names the columns and counts the rows.
+    """
     if shown.frame is None:
-        return f"<p>No result yet ({escape(_status(shown))}).</p>"
+        return f"<p>No result yet ({escape(shown.status)}).</p>"
     total, width = shown.frame.shape
     described = columns(shown)[:MAX_HTML_COLUMNS]
-    frame = shown.frame.iloc[:, :MAX_HTML_COLUMNS]
-    shape = cells(frame, range(min(max_rows, total)))
     head = "".join(f"<th>{escape(column['name'])}</th>" for column in described)
-    body = "\n".join(
+    caption = _caption(shown, total, width, max_rows if persist else None)
+    body = _html_rows(shown.frame, min(max_rows, total)) if persist else ""
+    return (
+        f"<table>\n<caption>{escape(caption)}</caption>\n"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    )
+
+
+def _html_rows(frame: pd.DataFrame, rows: int) -> str:
+    shape = cells(frame.iloc[:, :MAX_HTML_COLUMNS], range(rows))
+    return "\n".join(
         "<tr>" + "".join(_html_cell(cell) for cell in row) + "</tr>"
         for row in zip(*shape, strict=True)
-    )
-    return (
-        f"<table>\n<caption>{escape(_caption(shown, total, width, max_rows))}</caption>\n"
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )
 
 
@@ -185,21 +192,21 @@ def _html_cell(cell: Cell) -> str:
     return "<td><em>NULL</em></td>" if cell is None else f"<td>{escape(cell)}</td>"
 
 
-def _caption(shown: Shown, total: int, width: int, max_rows: int) -> str:
+def _caption(shown: Shown, total: int, width: int, max_rows: int | None) -> str:
+    """Say what it is; the status' reason may quote a value, so it stays out with the rows."""
     at = shown.refreshed_at
     parts = [f"Snapshot of {at.isoformat(sep=' ', timespec='seconds')}" if at else "Snapshot"]
     rows = "1 row" if total == 1 else f"{total:,} rows"
-    parts.append(rows if total <= max_rows else f"first {max_rows:,} of {rows}")
+    parts.append(rows if max_rows is None or total <= max_rows else f"first {max_rows:,} of {rows}")
     if width > MAX_HTML_COLUMNS:
         parts.append(f"first {MAX_HTML_COLUMNS} of {width:,} columns")
     if shown.truncated:
         parts.append("truncated")
-    parts.append(_status(shown))
+    if max_rows is None:
+        parts += [shown.status, "rows are not saved with the notebook (--persist saves them)"]
+    else:
+        parts.append(f"{shown.status}: {shown.message}" if shown.message else shown.status)
     return " · ".join(parts)
-
-
-def _status(shown: Shown) -> str:
-    return f"{shown.status}: {shown.message}" if shown.message else shown.status
 
 
 def _values(series: pd.Series) -> Iterable[Any]:

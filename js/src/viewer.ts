@@ -6,7 +6,7 @@ import type { Changes, Rows } from "./rows";
 
 export const BUSY_AFTER = 400;
 export const FIRST_PATIENCE = 900;
-export const BEAT_EVERY = 10_000;
+export const BEAT_EVERY = 5_000;
 export const SILENT_AFTER = 25_000;
 export const HIDDEN_FOR = 60_000;
 

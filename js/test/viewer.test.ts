@@ -112,7 +112,7 @@ test("a hello that nobody answers is said again, ever more rarely", () => {
   expect(types()).toEqual(["hello", "hello", "hello", "hello"]);
   expect(viewer.hint(true, 10 * FIRST_PATIENCE)).toBe("kernel busy");
   take(fromKernel.first, 10 * FIRST_PATIENCE);
-  viewer.tick(WISH, false, 19 * FIRST_PATIENCE);
+  viewer.tick(WISH, false, 14 * FIRST_PATIENCE);
   expect(types()).toEqual(["hello", "hello", "hello", "hello", "ack"]);
 });
 

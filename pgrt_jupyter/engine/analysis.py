@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -22,6 +22,7 @@ from psycopg.types.json import Json, Jsonb
 from ..errors import QueryRefused
 from . import frames
 from .model import Column, Dependencies, Relation
+from .pinning import pinned
 from .sessions import Connection, literal
 from .sql import load
 from .statement import Statement
@@ -36,6 +37,8 @@ _KINDS = {
     "v": "system view",
     "t": "TOAST table",
 }
+# They change when a row is locked, rewritten or moved, and tableoid only as an insert and a delete.
+_SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax"}
 _UNDETERMINED = ("42P18", "42725", "42P08")  # the server cannot tell a parameter's type by itself
 
 
@@ -46,6 +49,7 @@ class Analysed:
     dependencies: Dependencies
     select: str  # the query with its parameters as typed literals
     fingerprint: Mapping[int, str]  # by oid: changes when a definition does
+    complete: bool = True  # whether the server could say what the query reads
 
 
 def analyse(
@@ -57,33 +61,72 @@ def analyse(
     with connection.transaction(force_rollback=True):
         connection.execute("SET TRANSACTION READ WRITE")
         if search_path is not None:
-            path = sql.SQL(", ").join(map(sql.Identifier, search_path))
+            names = map(sql.Identifier, search_path)
+            path = sql.SQL(", ").join(names) if search_path else sql.Literal("")
             connection.execute(sql.SQL("SET LOCAL search_path = {}").format(path))
         described = _describe(connection, statement)
         function = _create_function(connection, statement, described.parameter_oids)
-        dependencies = _dependencies(connection, function, described)
+        schemas = _schemas(connection)
+        connection.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")  # see pinning
+        dependencies = _dependencies(connection, function, described, schemas)
         literals = _literals(connection, statement, described.parameter_oids)
-        definitions = fingerprint(connection, dependencies.fingerprint_oids)
+        definitions = _fingerprint(connection, dependencies.fingerprint_oids)
     return Analysed(dependencies, statement.bound(literals), definitions)
 
 
+def describe_only(connection: Connection, statement: Statement, obstacle: str) -> Analysed:
+    """Find out what can be known where nothing can be created; the query then has to poll."""
+    with connection.transaction(force_rollback=True):
+        described = _describe(connection, statement)
+        connection.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")  # see pinning
+        literals = _literals(connection, statement, described.parameter_oids)
+    dependencies = Dependencies(
+        columns=described.columns,
+        parameter_types=described.parameter_oids,
+        relations=(),
+        unwatchable=(obstacle,),
+        fingerprint_oids=(),
+        named=(),
+        key=(),
+    )
+    return Analysed(dependencies, statement.bound(literals), {}, complete=False)
+
+
 def fingerprint(connection: Connection, oids: Iterable[int]) -> dict[int, str]:
-    """Read what tells one definition of a relation from another; a dropped one gives ''."""
+    """Read what tells one definition from another; what was dropped gives ''.
+
+    A relation goes by its oid, a function by its oid negated.
+    """
+    with pinned(connection):
+        return _fingerprint(connection, oids)
+
+
+def _fingerprint(connection: Connection, oids: Iterable[int]) -> dict[int, str]:
     wanted = sorted(oids)
-    rows: list[Any] = connection.execute(load("audit_fingerprint"), {"oids": wanted}).fetchall()
+    given = {
+        "oids": [oid for oid in wanted if oid > 0],
+        "functions": [-oid for oid in wanted if oid < 0],
+    }
+    rows: list[Any] = connection.execute(load("audit_fingerprint"), given).fetchall()
     return {**dict.fromkeys(wanted, ""), **dict(rows)}
 
 
 def search_path(connection: Connection) -> list[str]:
     """List the schemas in which this session looks for unqualified names."""
-    row = connection.execute("SELECT pg_catalog.current_schemas(false)::text[]").fetchone()
-    assert row is not None
-    return list(row[0])  # type: ignore[call-overload]
+    return _schemas(connection, "false")
+
+
+def _schemas(connection: Connection, implicit: LiteralString = "true") -> list[str]:
+    """List the search path as it is, with the schemas it implies or without."""
+    query = sql.SQL("SELECT pg_catalog.current_schemas({})::pg_catalog.text[]")
+    row: Any = connection.execute(query.format(sql.SQL(implicit))).fetchone()
+    return list(row[0])
 
 
 def missing_grants(connection: Connection, oids: Sequence[int]) -> list[str]:
     """Write the GRANT statements that this role lacks for reading relations."""
-    rows = connection.execute(load("analyse_privileges"), {"oids": list(oids)}).fetchall()
+    with pinned(connection):
+        rows = connection.execute(load("analyse_privileges"), {"oids": list(oids)}).fetchall()
     return [str(statement) for (statement,) in rows]
 
 
@@ -127,17 +170,13 @@ def _create_function(
     connection: Connection, statement: Statement, parameter_oids: Sequence[int]
 ) -> int:
     """Make the temporary function; raises QueryRefused for what is not a query."""
-    types = connection.execute(
-        "SELECT pg_catalog.format_type(t, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS u(t, n)"
-        " ORDER BY n",
-        (list(parameter_oids),),
-    ).fetchall()
+    types = _type_names(connection, parameter_oids)
     # The query has passed the parser alone; the names of types are the server's own text.
     create = sql.SQL(
         "CREATE FUNCTION pg_temp._pgrt_query({arguments}) RETURNS void LANGUAGE sql"
         " BEGIN ATOMIC\n{query}\n; END"
     ).format(
-        arguments=sql.SQL(", ").join(sql.SQL(str(name)) for (name,) in types),
+        arguments=sql.SQL(", ").join(sql.SQL(name) for name in types),
         query=sql.SQL(statement.text),
     )
     # The extended protocol takes a single statement, whatever the text holds.
@@ -153,14 +192,25 @@ def _create_function(
         raise error
     row = connection.execute(
         "SELECT p.oid FROM pg_catalog.pg_proc AS p"
-        " WHERE p.proname = '_pgrt_query' AND p.pronamespace = pg_catalog.pg_my_temp_schema()"
+        " WHERE p.proname OPERATOR(pg_catalog.=) '_pgrt_query'::pg_catalog.name"
+        " AND p.pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"
     ).fetchone()
     assert row is not None
     return int(str(row[0]))
 
 
+def _type_names(connection: Connection, oids: Sequence[int]) -> list[LiteralString]:
+    """Have the server write the names of types."""
+    rows: list[Any] = connection.execute(
+        "SELECT pg_catalog.format_type(t, NULL)"
+        " FROM pg_catalog.unnest(%s::pg_catalog.oid[]) WITH ORDINALITY AS u(t, n) ORDER BY n",
+        (list(oids),),
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
 def _dependencies(
-    connection: Connection, function: int, described: frames.Described
+    connection: Connection, function: int, described: frames.Described, schemas: Sequence[str]
 ) -> Dependencies:
     """Walk the dependency records and put together what they say."""
     cursor = connection.cursor(row_factory=namedtuple_row)
@@ -170,17 +220,20 @@ def _dependencies(
     carried = {column.relation for column in described.columns if column.relation}
     ranges = {oid for node in walked for oid in node.ranges}
     found: list[Any] = cursor.execute(
-        load("analyse_relations"), {"oids": sorted(used.keys() | carried | ranges)}
+        load("analyse_relations"),
+        {"oids": sorted(used.keys() | carried | ranges), "schemas": list(schemas)},
     ).fetchall()
-    functions: list[Any] = cursor.execute(
-        load("analyse_functions"), {"oids": sorted({f for node in walked for f in node.functions})}
-    ).fetchall()
+    called = sorted({function for node in walked for function in node.functions})
+    functions: list[Any] = cursor.execute(load("analyse_functions"), {"oids": called}).fetchall()
     return Dependencies(
         columns=described.columns,
         parameter_types=described.parameter_oids,
         relations=tuple(_relation(row, used[row.oid]) for row in found if _watchable(row, used)),
-        unwatchable=tuple(_unwatchable(found, functions, walked)),
-        fingerprint_oids=tuple(sorted(row.oid for row in found if row.oid >= _FIRST_USER_OID)),
+        unwatchable=tuple(_unwatchable(found, functions, walked, used)),
+        fingerprint_oids=(
+            *(-function for function in called if function >= _FIRST_USER_OID),
+            *sorted(row.oid for row in found if row.oid >= _FIRST_USER_OID),
+        ),
         named=tuple(sorted(_used_columns(node for node in walked if node.query))),
         key=_key(described.columns, found),
     )
@@ -234,11 +287,16 @@ def _relation(row: Any, attnums: set[int]) -> Relation:
 
 
 def _unwatchable(
-    found: Iterable[Any], functions: Iterable[Any], walked: Sequence[Any]
+    found: Iterable[Any],
+    functions: Iterable[Any],
+    walked: Sequence[Any],
+    used: dict[int, set[int]],
 ) -> list[str]:
     """Name what no trigger can announce."""
     names = []
     for row in found:
+        system = used.get(row.oid, set()).intersection(_SYSTEM_COLUMNS)
+        names += [f"{_SYSTEM_COLUMNS[n]} of {row.schema}.{row.name}" for n in sorted(system)]
         if row.oid < _FIRST_USER_OID and row.kind == "r":
             names.append(f"system catalog {row.schema}.{row.name}")
         elif row.kind == "v" and row.schema not in ("pg_catalog", "information_schema"):
@@ -278,13 +336,9 @@ def _literals(
     """Write each parameter as a literal of the type the server found for it."""
     if not statement.values:
         return []
-    types = connection.execute(
-        "SELECT pg_catalog.format_type(t, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS u(t, n)"
-        " ORDER BY n",
-        (list(parameter_oids),),
-    ).fetchall()
+    types = _type_names(connection, parameter_oids)
     literals = []
-    for value, oid, (name,) in zip(statement.values, parameter_oids, types, strict=True):
+    for value, oid, name in zip(statement.values, parameter_oids, types, strict=True):
         literals.append(f"(({literal(_adapted(value, oid), connection)})::{name})")
     return literals
 

@@ -8,7 +8,7 @@ the images cannot be read, the query runs again and the error is told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, Protocol
@@ -16,14 +16,18 @@ from typing import Any, Protocol
 import psycopg
 
 from ..errors import FilterFailed, PgrtError
-from . import filters, images
+from . import filters, frames, images
 from .group import Group
 from .model import RowChange
 from .relevance import Verdict, by_default_for_row
 from .server import Server
 from .workers import alone
 
+PATIENCE = 10.0  # seconds after which a query runs without its filter's answer
+BACKLOG = 10_000  # questions that may wait for a filter; beyond, the query runs instead
+
 _Question = tuple[RowChange, int]  # the change, and the relation as the query reads it
+_Answer = tuple[Verdict, FilterFailed | None]
 
 
 class Owner(Protocol):
@@ -48,6 +52,7 @@ class Asking:
         self._owner = owner
         self._since: str | None = None
         self._previous: str | None = None  # the snapshot of the last pruning
+        self._marked_until: str | None = None
         self._wanted = False
         self._reading: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,7 +79,7 @@ class Asking:
         """Ask a filter function about a statement that has no rows to show."""
         watch = group.watches[relation]
         change = RowChange(operation="truncate", table=watch.table, row=None, old=None)
-        self._spawn(self._ask(group, [(change, relation)]))
+        self._pose(group, [(change, relation)])
 
     async def prune(self) -> None:
         """Delete images that were already old at the last pruning."""
@@ -84,6 +89,15 @@ class Asking:
             self._previous = await self._server.run(images.now)
         except (PgrtError, psycopg.Error):
             self._previous = None  # another engine of the installing role prunes
+
+    async def marked(self) -> frozenset[int]:
+        """List the relations whose changes could not be announced since the last time."""
+        try:
+            found = await self._server.run(partial(images.marks, since=self._marked_until))
+        except (PgrtError, psycopg.Error):
+            return frozenset()  # nothing is installed yet, or it is another role's
+        self._marked_until = found.snapshot
+        return found.relations
 
     async def _read(self) -> None:
         """Read as long as there is news."""
@@ -118,7 +132,16 @@ class Asking:
             if group.rule.function is not None or not ignored:
                 questions.append((change, image.relation))
         if questions:
-            self._spawn(self._ask(group, questions))
+            self._pose(group, questions)
+
+    def _pose(self, group: Group, questions: Sequence[_Question]) -> None:
+        """Have questions asked, or the query run where its filter is too slow for them."""
+        if group.unanswered or group.questions + len(questions) > BACKLOG:
+            self._owner.changed(group)
+            return
+        group.questions += len(questions)
+        task = self._spawn(self._ask(group, questions))
+        task.add_done_callback(partial(_asked, group, len(questions)))
 
     async def _ask(self, group: Group, questions: Sequence[_Question]) -> None:
         """Ask, in order, and run the query if any answer says so."""
@@ -129,7 +152,7 @@ class Asking:
                 return  # a run is due already
             work = partial(self._answer, group, questions)
             if group.rule.runs_user_code:
-                verdict, error = await alone(work, "pgrt-filter")
+                verdict, error = await self._patiently(group, work)
             else:
                 verdict, error = await self._server.compute(work)
         if error is not None:
@@ -137,19 +160,32 @@ class Asking:
         if verdict is not Verdict.IGNORE:
             self._owner.changed(group)
 
-    def _answer(
-        self, group: Group, questions: Sequence[_Question]
-    ) -> tuple[Verdict, FilterFailed | None]:
+    async def _patiently(self, group: Group, work: Callable[[], _Answer]) -> _Answer:
+        """Await a filter; while it takes too long every change refreshes."""
+        answering = asyncio.ensure_future(alone(work, "pgrt-filter"))
+        if not (await asyncio.wait({answering}, timeout=PATIENCE))[0]:
+            message = f"The refresh filter has been busy for {PATIENCE:g} s; "
+            self._owner.report(group, FilterFailed(message + "every change refreshes meanwhile."))
+            group.unanswered = True
+            self._owner.changed(group)
+        try:
+            return await answering
+        finally:
+            group.unanswered = False
+
+    def _answer(self, group: Group, questions: Sequence[_Question]) -> _Answer:
         """Put the questions to the filter; runs on a thread where waiting is allowed."""
         assert group.rule is not None
-        if group.rule.function is None:
-            return _answers(group, questions, None)
         try:
+            if group.rule.function is None:
+                return _answers(group, questions, None)
             return self._server.lend(
                 lambda connection: _answers(group, questions, connection), group.spec.conninfo
             )
-        except PgrtError as error:
-            return Verdict.UNSURE, FilterFailed(f"The refresh filter got no connection: {error}")
+        except Exception as error:  # no connection, or tables that the query reads no more
+            failure = FilterFailed(f"The refresh filter could not be asked: {error}")
+            failure.__cause__ = error
+            return Verdict.UNSURE, failure
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -163,12 +199,18 @@ class Asking:
             task.cancel()
 
 
+def _asked(group: Group, count: int, task: object) -> None:
+    """Note that questions wait no more."""
+    group.questions -= count
+
+
 def _answers(
     group: Group, questions: Sequence[_Question], connection: psycopg.Connection[Any] | None
-) -> tuple[Verdict, FilterFailed | None]:
+) -> _Answer:
     """Ask about each change, whatever the others' answers are."""
     assert group.rule is not None and group.snapshot is not None
     frame = group.snapshot.frame
+    own = frames.own(frame)  # the user's code may change it
 
     @cache
     def result_values(name: str) -> Collection[Any]:
@@ -184,11 +226,11 @@ def _answers(
                     change,
                     watch.relation,
                     watch.watched,
-                    frame,
+                    own,
                     result_values,
                     connection,
                 )
-        except Exception as error:
+        except BaseException as error:  # what ends a program ends no thread of ours
             failure = FilterFailed(
                 f"The refresh filter raised {type(error).__name__}; the query was refreshed."
             )
@@ -205,7 +247,7 @@ def _looking(connection: psycopg.Connection[Any] | None) -> Iterator[None]:
     if connection is None:
         yield
         return
-    connection.execute(b"BEGIN READ ONLY")
+    connection.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
     try:
         yield
     finally:

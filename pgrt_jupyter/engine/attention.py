@@ -24,8 +24,7 @@ from .listener import CannotListen, Listener, Pulse
 
 log = logging.getLogger("pgrt_jupyter")
 
-_AGAIN_SECONDS = 60.0  # how often to try where listening cannot work, or the password is wrong
-_HEALTHY_SECONDS = 10.0  # how long a connection must last before failures are forgotten
+_FIRST_WAIT = 0.1  # seconds before the first attempt to reconnect
 _CREDENTIALS = "28"  # SQLSTATE class: invalid authorization
 
 
@@ -41,6 +40,9 @@ class Owner(Protocol):
 
     def heard(self, payloads: list[str]) -> None:
         """Take a batch of notifications."""
+
+    def doubt(self, *, silent: bool) -> None:
+        """Trust no query connection any more that may have gone the same way."""
 
     def regained(self) -> None:
         """Catch up: anything may have happened."""
@@ -65,7 +67,7 @@ class Attention:
         self._listener: Listener | None = None
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._backoff = Backoff(0.1, 30.0)
+        self._backoff = Backoff(_FIRST_WAIT, pulse.longest_wait)
         self._watcher: asyncio.Task[None] | None = None
         self._opened_at = 0.0
         self._closed = False
@@ -76,6 +78,11 @@ class Attention:
     def listening(self) -> bool:
         """Say whether changes are being heard."""
         return self._listener is not None and self._listener.alive
+
+    @property
+    def patience(self) -> float:
+        """Give the seconds within which silence is noticed."""
+        return self._pulse.interval + self._pulse.deadline
 
     @property
     def epoch(self) -> int:
@@ -104,21 +111,22 @@ class Attention:
         self._connections += 1
         self.deaf_because = error.message
         log.warning("pgrt_jupyter polls: %s", error)
-        self._spawn(self._reconnect(_AGAIN_SECONDS))
+        self._spawn(self._reconnect(self._pulse.hopeless_wait))
 
     async def cover(self, group: Group) -> None:
         """Make sure that no change from now on is missed; call before the query runs."""
         if group.covered or not self.listening:
             return
+        listener = self._listener
         await self.settle()
-        if not self.listening:
-            return
-        assert self._listener is not None
+        if not self.listening or self._listener is not listener:
+            return  # lost meanwhile: everything runs again after it
         try:
             await self.look_up_writers(group)
         except psycopg.Error:
-            return  # the loss has been reported; everything runs again after it
-        group.covered = not group.throttle.dirty and not group.paused
+            return  # the loss has been reported
+        same = self._listener is listener
+        group.covered = same and not group.throttle.dirty and not group.paused
 
     async def look_up_writers(self, group: Group) -> None:
         """Note who may have found nobody waiting; the query runs again when they have ended."""
@@ -132,9 +140,9 @@ class Attention:
     async def settle(self) -> None:
         """Hold exactly the keys that the queries' states ask for."""
         async with self._turn:
-            if not self.listening:
+            listener = self._listener  # while it is awaited it may be lost and replaced
+            if listener is None or not listener.alive:
                 return
-            assert self._listener is not None
             needs = []
             for group in self._owner.groups:
                 mine = group.needs()
@@ -144,8 +152,8 @@ class Attention:
             if any(need.rows for need in needs):
                 await self._owner.before_images()
             try:
-                refused = await self._listener.hold(plan.keys)
-                await self._listener.release(self._listener.held - plan.keys.keys())
+                refused = await listener.hold(plan.keys)
+                await listener.release(listener.held - plan.keys.keys())
             except psycopg.Error:
                 return  # the loss has been reported
             self._tell_uncovered(plan.uncovered | {plan.keys[key] for key in refused})
@@ -185,13 +193,15 @@ class Attention:
 
     def _lost(self, reason: str) -> None:
         """Note that nothing is heard any more, and begin to mend it."""
+        silent = self._listener is not None and self._listener.silent
         self._listener = None
         if self._closed:
             return
+        self._owner.doubt(silent=silent)
         lost = ServerUnavailable(f"The connection was lost: {reason}; reconnecting.")
         self._owner.report(None, lost)
         loop = asyncio.get_running_loop()
-        if loop.time() - self._opened_at >= _HEALTHY_SECONDS:
+        if loop.time() - self._opened_at >= self._pulse.healthy_after:
             self._backoff.reset()
         self._tell_outage(f"connection lost: {reason}")
         self._spawn(self._reconnect(self._backoff.next()))
@@ -215,17 +225,27 @@ class Attention:
                     self._connections += 1
                     self.deaf_because = error.message
                     self._owner.regained()
-                delay = _AGAIN_SECONDS
+                delay = self._pulse.hopeless_wait
             except PgrtError as error:
-                delay = self._backoff.next()
-                if (error.sqlstate or "").startswith(_CREDENTIALS):
-                    delay = _AGAIN_SECONDS
-                self._tell_outage(
-                    f"reconnecting, attempt {self._backoff.attempts}: {error.message}"
-                )
+                delay = self._failed_again(error)
+            except Exception as error:  # no descriptor or thread to be had; it must not end here
+                why = f"No connection can be made: {type(error).__name__}"
+                delay = self._failed_again(ServerUnavailable(why))
             else:
                 self._owner.regained()
                 return
+
+    def _failed_again(self, error: PgrtError) -> float:
+        """Say for people why there is no connection yet, and give the seconds until the next attempt."""
+        delay = self._backoff.next()
+        if (error.sqlstate or "").startswith(_CREDENTIALS):
+            delay = self._pulse.hopeless_wait
+        told = " ".join(str(error).splitlines()) if error.sqlstate else error.message
+        self.deaf_because = ""  # so that all is caught up with when it answers again
+        self._tell_outage(
+            f"reconnecting, attempt {self._backoff.attempts}, next in {delay:.2g} s: {told}"
+        )
+        return delay
 
     async def queue_usage(self) -> float:
         """Say how full the notification queue is, 0 to 1."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from ..errors import PgrtError
-from . import analysis
+from . import analysis, capture
 from .backoff import Backoff
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Audit:
         self._retry = Backoff(_RETRY_SECONDS, seconds)
 
     def soon(self) -> None:
-        """Look again shortly: a table was busy."""
+        """Look again shortly: a table was busy, or looking failed."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -67,6 +67,7 @@ class Audit:
                 await self.check()
             except (PgrtError, psycopg.Error) as error:
                 log.info("audit failed, it will be repeated: %s", error)
+                self.soon()
 
     async def _pause(self) -> None:
         """Wait for the period, or, while tables are busy, a growing part of it."""
@@ -81,14 +82,16 @@ class Audit:
     async def check(self) -> None:
         """Do all checks once."""
         await self._check_queue()
+        marked = await self._asking.marked()
         groups = list(self._runtime.groups)
         oids = {oid for group in groups for oid in group.analysed.fingerprint}
         found = await self._server.run(partial(analysis.fingerprint, oids=oids))
         for group in groups:
-            if not group.closed and not group.throttle.running:
+            if marked.intersection(group.watches):
+                self._runtime.changed(group)
+            if not group.closed:  # one that always runs is checked as well
                 await self._check_group(group, found)
-        if any(group.rule is not None for group in groups):
-            await self._asking.prune()
+        await self._asking.prune()
 
     async def _check_group(self, group: Group, found: Mapping[int, str]) -> None:
         """Analyse a query again where a definition changed, and complete its triggers."""
@@ -102,9 +105,11 @@ class Audit:
     async def _check_queue(self) -> None:
         """Have everything poll while triggers keep silent because the queue is too full."""
         full = await self._attention.queue_usage() > _QUEUE_FULL
+        message = "the server's notification queue is more than half full"
+        if full and (holder := await self._server.run(capture.queue_holder)):
+            message += f"; {holder}"
         for group in list(self._runtime.groups):
             if full:
-                message = "the server's notification queue is more than half full"
                 self._runtime.polls(group, "queue", message)
             elif group.polls_because.pop("queue", None):
                 self._runtime.changed(group)

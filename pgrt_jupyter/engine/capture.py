@@ -9,9 +9,11 @@ that member's triggers. Runs on worker threads, under the installing role.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -19,12 +21,15 @@ from psycopg.rows import namedtuple_row
 
 from ..errors import CaptureFailed
 from . import interest
+from .backoff import Backoff
+from .pinning import pinned
 from .sessions import Connection
 from .sql import load
 
 LOCK_TIMEOUT_MS = 300
 _INSTALLING = interest.key(0, 0)  # serialises installation among engines
 _LARGE = 32_000  # stored bytes beyond which a value counts as changed without a look
+_WIDE = 800  # columns beyond which rows are not matched: a plan may hold 1,664 of both images
 _TRIGGERS = ("_pgrt_delete", "_pgrt_insert", "_pgrt_truncate", "_pgrt_update")
 _APPLY = "_pgrt_apply"
 
@@ -39,11 +44,14 @@ class Member:
     name: str
     kind: str  # relkind
     columns: tuple[tuple[str, int], ...]  # name and typlen
+    opaque: frozenset[str]  # columns whose type is not PostgreSQL's own
     key: tuple[str, ...]  # the primary key's columns
     subscribed: bool  # fed by logical replication
+    above_foreign: bool  # a foreign table is among its partitions or children
     owned: bool  # by the installing role
     source: str | None  # the body of our function
     triggers: tuple[tuple[str, str], ...]  # name and tgenabled
+    stamp: str  # differs once that was put in place anew, or the table rewritten, by whomever
 
     @property
     def qualified(self) -> str:
@@ -53,13 +61,17 @@ class Member:
     @property
     def capturable(self) -> bool:
         """Say whether PostgreSQL allows our triggers here."""
+        if self.above_foreign:
+            return False  # with transition tables, a write that reaches the foreign table fails
         return self.kind in ("r", "p") and not (self.subscribed and not self.owned)
 
 
 def families(connection: Connection, oids: Iterable[int]) -> dict[int, tuple[Member, ...]]:
     """List, for each relation, every table whose writes can change what it shows; takes no lock."""
     cursor = connection.cursor(row_factory=namedtuple_row)
-    rows: list[Any] = cursor.execute(load("capture_family"), {"oids": sorted(oids)}).fetchall()
+    given = {"oids": sorted(oids), "image": load("capture_image_body")}
+    with pinned(connection):
+        rows: list[Any] = cursor.execute(load("capture_family"), given).fetchall()
     grouped: dict[int, list[Any]] = {}
     for row in rows:
         grouped.setdefault(row.start, []).append(row)
@@ -77,11 +89,14 @@ def _members(rows: Sequence[Any]) -> tuple[Member, ...]:
             name=row.name,
             kind=row.kind,
             columns=tuple((name, size) for name, size in row.columns),
+            opaque=frozenset(row.opaque),
             key=tuple(row.key),
             subscribed=row.subscribed,
+            above_foreign=row.above_foreign,
             owned=row.owned,
             source=row.source,
             triggers=tuple(sorted(row.triggers.items())),
+            stamp=row.stamp,
         )
         for row in rows
     )
@@ -109,15 +124,37 @@ def complete(connection: Connection, members: Sequence[Member]) -> Completion:
     installed = 0
     problems: list[CaptureFailed] = []
     for member in sorted(members, key=lambda member: member.oid):
-        if not member.capturable:
-            problems.append(CaptureFailed(f"{member.qualified} cannot have triggers of ours"))
-        elif not is_complete(connection, member):
-            try:
+        try:
+            if not member.capturable:
+                problems.append(_uncapturable(member))
+                if member.above_foreign and member.triggers:
+                    _withdraw(connection, member)
+            elif not is_complete(connection, member):
                 install(connection, member)
                 installed += 1
-            except CaptureFailed as problem:
-                problems.append(problem)
+        except CaptureFailed as problem:
+            problems.append(problem)
     return Completion(installed, tuple(problems))
+
+
+def _uncapturable(member: Member) -> CaptureFailed:
+    """Say why a table has none of our triggers."""
+    if member.above_foreign:
+        return CaptureFailed(
+            f"{member.qualified} has a foreign table among its partitions or children, "
+            "which writes to it with triggers of ours could not reach"
+        )
+    return CaptureFailed(f"{member.qualified} cannot have triggers of ours")
+
+
+def _withdraw(connection: Connection, member: Member) -> None:
+    """Take our triggers off a table to which a foreign table was attached: they fail writes now."""
+    try:
+        with _exclusively(connection):
+            function = sql.Identifier("_pgrt", f"capture_{member.oid}")
+            connection.execute(sql.SQL("DROP FUNCTION IF EXISTS {}() CASCADE").format(function))
+    except psycopg.Error as error:
+        raise _failure(connection, member, error) from error
 
 
 def install(connection: Connection, member: Member) -> None:
@@ -126,16 +163,55 @@ def install(connection: Connection, member: Member) -> None:
     Waits for other transactions at most LOCK_TIMEOUT_MS; `is_busy` in the error says to try again.
     """
     try:
-        with connection.transaction():
-            connection.execute(
-                "SELECT pg_catalog.set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",)
-            )
-            connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_INSTALLING,))
-            if connection.execute(load("capture_ready")).fetchone() != (True,):
-                connection.execute(load("capture_schema"))
+        with _exclusively(connection):
+            owner = _ready(connection, member)
             _create(connection, member)
+            if owner is not None:
+                # Everything in the schema is its owner's, who could change it anyway.
+                function = sql.Identifier("_pgrt", f"capture_{member.oid}")
+                give = sql.SQL("ALTER FUNCTION {}() OWNER TO {}")
+                connection.execute(give.format(function, sql.Identifier(owner)))
     except psycopg.Error as error:
         raise _failure(connection, member, error) from error
+
+
+@contextmanager
+def _exclusively(connection: Connection) -> Iterator[None]:
+    """Run the block in a transaction of its own, one engine after the other, waiting for nobody long."""
+    with pinned(connection):
+        connection.execute(
+            "SELECT pg_catalog.set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",)
+        )
+        connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_INSTALLING,))
+        yield
+
+
+def _ready(connection: Connection, member: Member) -> str | None:
+    """Have the schema there and whole; gives its owner where that is another role.
+
+    Raises CaptureFailed where it belongs to a role that must not run code with our rights.
+    """
+    body = load("capture_image_body")
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    found: Any = cursor.execute(load("capture_ready"), {"image": body}).fetchone()
+    if found.owner is not None and not found.trusted:
+        raise CaptureFailed(
+            f"{member.qualified} cannot be watched: the schema _pgrt belongs to {found.owner}",
+            sqlstate="42501",
+            hint=_grants(connection, member)
+            or f"connect as {found.owner}, or have it made anew: DROP SCHEMA _pgrt CASCADE",
+        )
+    if found.altered:
+        raise CaptureFailed(
+            f"{member.qualified} cannot be watched: somebody altered _pgrt.changes",
+            hint="have it made anew: DROP SCHEMA _pgrt CASCADE",
+        )
+    if not found.changes:
+        connection.execute(load("capture_schema"))
+    if not found.image:
+        text = sql.SQL(load("capture_image")).format(body=sql.Literal(body))
+        connection.execute(text)
+    return None if found.owner is None or found.mine else str(found.owner)
 
 
 def _create(connection: Connection, member: Member) -> None:
@@ -156,11 +232,9 @@ def _create(connection: Connection, member: Member) -> None:
 
 def body(connection: Connection, member: Member) -> str:
     """Write the body of a table's trigger function."""
-    same_key = sql.SQL(" AND ").join(
-        sql.SQL("_pgrt_o.{0}::pg_catalog.text = _pgrt_n.{0}::pg_catalog.text").format(
-            sql.Identifier(name)
-        )
-        for name in member.key
+    # Byte for byte: neither a cast nor an operator that a type's owner made is called with our rights.
+    same_key = sql.SQL("ROW({})::pg_catalog.record *= ROW({})::pg_catalog.record").format(
+        _listed("_pgrt_o", member.key), _listed("_pgrt_n", member.key)
     )
     first = sql.Identifier(member.key[0]) if member.key else sql.SQL("")
     values: dict[str, sql.Composable] = {
@@ -169,18 +243,45 @@ def body(connection: Connection, member: Member) -> str:
         "every_key": sql.Literal(interest.key(member.family, interest.EVERY_COLUMN)),
         "rows_key": sql.Literal(interest.key(member.family, interest.ROWS)),
         "changed_of_one": _changed(member, sql.SQL("{}")),
-        "no_old": sql.SQL("_pgrt_o.{} IS NULL").format(first),
-        "no_new": sql.SQL("_pgrt_n.{} IS NULL").format(first),
+        "no_old": sql.SQL("pg_catalog.num_nulls(_pgrt_o.{}) > 0").format(first),
+        "no_new": sql.SQL("pg_catalog.num_nulls(_pgrt_n.{}) > 0").format(first),
         "same_key": same_key,
+        "image_old": _image(member, "_pgrt_o"),
+        "image_new": _image(member, "_pgrt_n"),
     }
     values["unmatched"] = sql.SQL("{no_old} OR {no_new}").format(**values)
     values["changed"] = _changed(member, sql.SQL("pg_catalog.bool_or({})"))
     keyed = bool(member.key)
-    many = load("capture_changed_of_many") if keyed else "      _pgrt_changed := NULL;"
+    matched = keyed and len(member.columns) <= _WIDE
+    many = load("capture_changed_of_many") if matched else "      _pgrt_changed := NULL;"
     images = load("capture_images_of_many") if keyed else ""
     values["changed_of_many"] = sql.SQL(many).format(**values)
     values["images_of_many"] = sql.SQL(images).format(**values)
     return sql.SQL(load("capture_body")).format(**values).as_string(connection)
+
+
+def _listed(alias: LiteralString, names: Iterable[str]) -> sql.Composable:
+    """Write columns of one side of a comparison."""
+    column = sql.SQL("{}.{}")
+    return sql.SQL(", ").join(column.format(sql.SQL(alias), sql.Identifier(n)) for n in names)
+
+
+def _image(member: Member, alias: LiteralString) -> sql.Composable:
+    """Write the image of a row, with the values of others' types as their text."""
+    if not member.opaque:
+        return sql.SQL("_pgrt.image({}.*)").format(sql.SQL(alias))
+    shown = sql.SQL(
+        "CASE WHEN pg_catalog.num_nulls({0}.{1}) = 0 THEN pg_catalog.format('%s', {0}.{1}) END AS {1}"
+    )
+    columns = sql.SQL(", ").join(
+        (shown if name in member.opaque else sql.SQL("{0}.{1}")).format(
+            sql.SQL(alias), sql.Identifier(name)
+        )
+        for name, _ in member.columns
+    )
+    return sql.SQL(
+        "_pgrt.image((SELECT _pgrt_shown.*::pg_catalog.record FROM (SELECT {}) AS _pgrt_shown))"
+    ).format(columns)
 
 
 def _changed(member: Member, wrap: sql.SQL) -> sql.Composable:
@@ -232,25 +333,80 @@ def _grants(connection: Connection, member: Member) -> str:
     return "ask for: " + " ".join(statements) if statements else ""
 
 
-def uninstall(connection: Connection) -> list[str]:
-    """Drop everything of ours in this database, a table per transaction; say what was dropped."""
+def uninstall(connection: Connection, *, patience: float = 10.0) -> list[str]:
+    """Drop everything of ours in this database, a table per transaction; say what was dropped.
+
+    DROP needs a table to itself: it waits LOCK_TIMEOUT_MS at a time and lets others go on in
+    between, for `patience` seconds in all. Raises CaptureFailed, saying what is left.
+    """
     dropped: list[str] = []
-    functions: list[Any] = connection.execute(load("capture_installed")).fetchall()
-    for name, triggers in functions:
-        with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '5s'")
-            connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_INSTALLING,))
-            drop = sql.SQL("DROP FUNCTION IF EXISTS {}() CASCADE")
-            connection.execute(drop.format(sql.Identifier("_pgrt", str(name))))
-        dropped += [f"trigger {trigger}" for trigger in triggers]
+    deadline = time.monotonic() + patience
+    pauses = Backoff(0.05, 1.0)
+    while True:
+        left = [name for (name,) in _functions(connection) if not _drop(connection, name, dropped)]
+        if not left and _drop_schema(connection, dropped):
+            return dropped
+        if time.monotonic() >= deadline:
+            using = ", ".join(left) or "the schema"
+            raise CaptureFailed(
+                f"Others are using what is to be dropped: _pgrt still holds {using}",
+                sqlstate="55P03",
+                hint="nothing else of ours is left; try again when long transactions have ended.",
+            )
+        time.sleep(pauses.next())
+
+
+def _functions(connection: Connection) -> list[Any]:
+    with pinned(connection):
+        return connection.execute(load("capture_installed")).fetchall()
+
+
+def _drop(connection: Connection, name: str, dropped: list[str]) -> bool:
+    """Drop one function with its triggers; False: its table is in use."""
+    try:
+        with _exclusively(connection):
+            found: Any = connection.execute(load("capture_uses"), {"name": name}).fetchone()
+            if found is not None:  # else another process was quicker
+                drop = sql.SQL("DROP FUNCTION {}() CASCADE")
+                connection.execute(drop.format(sql.Identifier("_pgrt", name)))
+    except psycopg.Error as error:
+        return _not_if_busy(error)
+    if found is not None:
+        dropped += [f"trigger {trigger}" for trigger in found[0]]
         dropped.append(f"function _pgrt.{name}()")
-    with connection.transaction():
-        connection.execute("SET LOCAL lock_timeout = '5s'")
-        connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_INSTALLING,))
-        exists = connection.execute(
-            "SELECT FROM pg_catalog.pg_namespace WHERE nspname = '_pgrt'"
-        ).fetchone()
-        if exists is not None:
-            connection.execute("DROP SCHEMA _pgrt CASCADE")
-            dropped.append("schema _pgrt")
-    return dropped
+    return True
+
+
+def _drop_schema(connection: Connection, dropped: list[str]) -> bool:
+    """Drop the schema; False: something in it is in use."""
+    try:
+        with _exclusively(connection):
+            exists = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = '_pgrt'"
+            found = connection.execute(exists).fetchone()
+            if found is not None:
+                connection.execute("DROP SCHEMA _pgrt CASCADE")
+    except psycopg.Error as error:
+        return _not_if_busy(error)
+    dropped += ["schema _pgrt"] if found is not None else []
+    return True
+
+
+def _not_if_busy(error: psycopg.Error) -> bool:
+    """Give False where trying again helps; raise anything else."""
+    if not CaptureFailed(sqlstate=error.sqlstate).is_busy:
+        raise error
+    return False
+
+
+def cautions(connection: Connection) -> tuple[str, ...]:
+    """Say what in the server's settings makes our triggers felt by writers."""
+    with pinned(connection):
+        row: Any = connection.execute(load("capture_cautions")).fetchone()
+    return tuple(text for text in row if text is not None)
+
+
+def queue_holder(connection: Connection) -> str:
+    """Say which session probably keeps the notification queue from being emptied, if that can be seen."""
+    with pinned(connection):
+        row: Any = connection.execute(load("capture_queue_holder")).fetchone()
+    return str(row[0]) if row is not None else ""

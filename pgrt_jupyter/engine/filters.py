@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from ..errors import ConfigurationError
 from .model import Column, Refresh, RefreshFunction, Relation, ResultColumn, RowChange, Tracked
+from .pinning import pinned
 from .relevance import (
     Alternatives,
     Condition,
@@ -153,7 +154,8 @@ def _conditions(
     columns: Sequence[Column],
 ) -> dict[str, Condition]:
     """Check the conditions on one table."""
-    found = connection.execute(load("filter_columns"), {"oid": relation.oid}).fetchall()
+    with pinned(connection):
+        found = connection.execute(load("filter_columns"), {"oid": relation.oid}).fetchall()
     types = {str(name): str(kind) for name, kind in found}
     for name in tests:
         if name not in types:

@@ -32,6 +32,8 @@ SETTINGS: tuple[tuple[str, str], ...] = (
     ("extra_float_digits", "1"),
 )
 
+_COPIES_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
+
 _COPY = sql.SQL("COPY ({}\n) TO STDOUT (FORMAT CSV)")
 _COPY_SOME = sql.SQL("COPY (SELECT * FROM ({}\n) AS q LIMIT {}) TO STDOUT (FORMAT CSV)")
 
@@ -115,6 +117,14 @@ def empty(columns: Sequence[Column], *, dtype_backend: DtypeBackend = "pyarrow")
     """Make a DataFrame without rows, of the dtypes that rows would have."""
     nothing = Fetched(data=b"", digest=_digest(b"", False), rows=0, truncated=False)
     return parse(nothing, columns, dtype_backend=dtype_backend)
+
+
+def own(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a frame to somebody who may change it, while the original stays as it is.
+
+    From pandas 3 on nothing is copied before it is written to; Arrow data never is.
+    """
+    return frame.copy(deep=not _COPIES_ON_WRITE)
 
 
 def _copy(connection: psycopg.Connection[Any], statement: sql.Composed) -> Iterator[memoryview]:

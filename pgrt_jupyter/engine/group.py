@@ -102,6 +102,7 @@ class Group:
     polls_because: dict[str, str] = field(default_factory=dict)  # by cause: what to tell people
     outage: str = ""  # what to tell people while nothing can be heard
     behind: str = ""  # what to tell people while a replica lacks a change that was heard of
+    overdue: str = ""  # what to tell people while a run does not end
     awaited: frozenset[str] = frozenset()  # writers in flight after whose end to run again
     reanalyse: bool = False
     closed: bool = False
@@ -109,6 +110,8 @@ class Group:
     poll_timer: asyncio.TimerHandle | None = None
     next_run: list[asyncio.Future[None]] = field(default_factory=list)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a filter is asked in order
+    questions: int = 0  # how many wait for the filter
+    unanswered: bool = False  # the filter takes too long; changes refresh meanwhile
 
     def __post_init__(self) -> None:
         self.throttle = Throttle(self.spec.throttle_ms / 1000)
@@ -245,15 +248,16 @@ class Group:
             return Status.STARTING, ""
         if self.outage or not self.synced or isinstance(self.error, ServerUnavailable):
             return Status.STALE, self.outage or (str(self.error) if self.error else "catching up")
-        if self.behind:
-            return Status.STALE, self.behind
+        if self.behind or self.overdue:
+            return Status.STALE, self.behind or self.overdue
         if self.error is not None:
             return Status.ERROR, str(self.error)
+        slow = [self.throttle.slow] if self.throttle.slow else []
         if self.must_poll:
             unwatchable = self.analysed.dependencies.unwatchable
             told = [f"cannot be watched: {', '.join(unwatchable)}"] if unwatchable else []
-            return Status.POLLING, "; ".join([*self.polls_because.values(), *told])
-        return Status.LIVE, ""
+            return Status.POLLING, "; ".join([*self.polls_because.values(), *told, *slow])
+        return Status.LIVE, "; ".join(slow)
 
     def notify(self) -> None:
         """Tell every subscriber how things stand."""

@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from .model import RowChange
+from .pinning import pinned
 from .sessions import Connection
 from .sql import load
 
@@ -65,27 +66,48 @@ def now(connection: Connection) -> str:
 
 def read(connection: Connection, since: str, tables: Mapping[int, tuple[str, str]]) -> Batch:
     """Read the images of some relations (oid: schema and name) since a snapshot."""
-    rows: list[Any] = connection.execute(load("images_read"), {"since": since}).fetchall()
-    snapshot = str(rows[0][0])
     images: list[Image] = []
-    for oid, name in tables.items():
-        mine = [row[2:] for row in rows if row[1] == oid]
-        if mine:
-            images += _typed(connection, oid, name, mine)
+    with pinned(connection):
+        rows: list[Any] = connection.execute(load("images_read"), {"since": since}).fetchall()
+        snapshot = str(rows[0][0])
+        for oid in tables:
+            mine = [row[2:] for row in rows if row[1] == oid]
+            if mine:
+                images += _typed(connection, oid, mine)
     return Batch(snapshot, tuple(images))
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Pair the relations whose changes could not be announced with the snapshot to look from next."""
+
+    snapshot: str
+    relations: frozenset[int]
+
+
+def marks(connection: Connection, since: str | None) -> Marks:
+    """List relations whose triggers could not send a notification since a snapshot, or ever."""
+    with pinned(connection):
+        row: Any = connection.execute(load("images_marks"), {"since": since}).fetchone()
+    return Marks(str(row[0]), frozenset(row[1]))
 
 
 def prune(connection: Connection, before: str) -> None:
     """Delete images that were committed before a snapshot."""
-    connection.execute(load("images_prune"), {"before": before})
+    with pinned(connection):
+        connection.execute(load("images_prune"), {"before": before})
 
 
-def _typed(
-    connection: Connection, oid: int, name: tuple[str, str], rows: Sequence[Sequence[Any]]
-) -> list[Image]:
+def _typed(connection: Connection, oid: int, rows: Sequence[Sequence[Any]]) -> list[Image]:
     """Have the server turn the stored text back into values of the columns' types."""
+    types: list[Any] = connection.execute(load("images_types"), {"oid": oid}).fetchall()
+    columns = sql.SQL(", ").join(
+        # The names of types are the server's own text.
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
+        for name, kind in types
+    )
     stored = [text for _, old, _, new, _ in rows for text in (old, new) if text is not None]
-    query = sql.SQL(load("images_typed")).format(table=sql.Identifier(*name))
+    query = sql.SQL(load("images_typed")).format(columns=columns)
     cursor = connection.cursor(row_factory=dict_row)
     values = iter(cursor.execute(query, {"images": stored}).fetchall())
     images = []

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
+import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,12 +22,27 @@ from psycopg import sql
 
 from ..config import Conninfo
 from ..errors import PgrtError
+from . import forks
 from .notification import CHANNEL
-from .sessions import unavailable
+from .pinning import SEARCH_PATH
+from .refusal import reason
+from .sessions import cut, unavailable
 from .sql import load
+from .workers import alone
 
 _TRIES = 4  # for a key that a trigger happens to be trying
+_LOOK_SECONDS = 1.0  # how often to look whether the machine was suspended
+_NAP = 0.5  # seconds of sleep that are none of the clocks' inaccuracy
+_POOLER_SECONDS = 2.0  # for a notification by way of a pooler that has answered everything else
+_POOLED = "A connection pooler in transaction mode is in between; it delivers no notifications."
+_DIRECT = "give start() a direct connection, and queries the pooled one as query_conninfo."
+_SILENCE = "no answer in time"
+_QUEUE_FULL = "54000"  # SQLSTATE of a NOTIFY that finds no room
+_FORGOTTEN = "58P01"  # of a LISTEN that meets an entry whose transaction's status is gone
+_DRAIN_SECONDS = 0.02
+_LATE = 0.1  # seconds by which a timer is late when the loop itself was held up
 _SETTINGS = (
+    ("search_path", SEARCH_PATH),
     ("idle_session_timeout", "0"),
     ("tcp_user_timeout", "30s"),
     ("client_connection_check_interval", "10s"),
@@ -40,10 +55,15 @@ class CannotListen(PgrtError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """Say how liveness is checked, in seconds."""
+    """Say how liveness is checked and how a lost connection is replaced, in seconds."""
 
-    interval: float = 10.0
-    deadline: float = 5.0
+    interval: float = 10.0  # between two proofs
+    deadline: float = 5.0  # for an answer
+    longest_wait: float = 30.0  # between two attempts to reconnect
+    healthy_after: float = 10.0  # how long a connection must last before failures are forgotten
+    hopeless_wait: float = (
+        60.0  # between attempts where credentials are wrong or listening cannot work
+    )
 
 
 class Listener:
@@ -66,10 +86,12 @@ class Listener:
         self._pending: list[str] = []
         self._token: str | None = None
         self._answered = asyncio.Event()
+        self._deadline: asyncio.TimerHandle
         self._own = f"pgrt_{secrets.token_hex(16)}"
         self._beat: asyncio.Task[None] | None = None
         self._watched: int | None = None
         self._ended = False
+        self.silent = False  # lost without a word: others that talk to the server may wait in vain
         self.held: frozenset[int] = frozenset()
 
     @property
@@ -88,13 +110,16 @@ class Listener:
                 self._conninfo.value, autocommit=True
             )
         except psycopg.Error as error:
-            failure = unavailable(error, self._conninfo)
+            lost = error
+            state = await alone(lambda: reason(lost, self._conninfo), "pgrt-probe")
+            failure = unavailable(error, self._conninfo, state)
         if failure is not None or self._connection is None:
             raise failure or CannotListen() from None
+        forks.remember(self._connection)
         self._connection.add_notify_handler(self._notified)
         try:
             await self._prepare(self._connection)
-        except psycopg.Error as error:
+        except (psycopg.Error, TimeoutError) as error:
             failure = unavailable(error, self._conninfo)
         finally:
             if self._beat is None:
@@ -107,23 +132,42 @@ class Listener:
         ((pid, standby),) = await self._execute(load("listener_session"))
         if standby:
             raise CannotListen("The server is a read-only standby, where nothing can be heard.")
-        if pid != connection.info.backend_pid:
-            raise CannotListen(
-                "A connection pooler in transaction mode is in between; it delivers no notifications.",
-                hint="give start() a direct connection, and queries the pooled one as query_conninfo.",
-            )
-        for name, value in _SETTINGS:
-            with suppress(psycopg.DatabaseError):
-                setting = "SELECT pg_catalog.set_config(%s, %s, false)"
-                await self._execute(setting, (name, value), optional=True)
-        for channel in (CHANNEL, self._own):
-            await self._execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-        if not await self._prove():
+        try:
+            await self._listen(self._own)
+            if pid != connection.info.backend_pid:
+                await self._refuse_lent_session()
+            for name, value in _SETTINGS:
+                with suppress(psycopg.DatabaseError):
+                    setting = "SELECT pg_catalog.set_config(%s, %s, false)"
+                    await self._execute(setting, (name, value), optional=True)
+            await self._listen(CHANNEL)
+            arrives = await self._prove()
+        except psycopg.errors.ProgramLimitExceeded:
+            raise CannotListen("The server's notification queue is full.") from None
+        if not arrives:
             raise CannotListen(
                 "A notification sent to ourselves did not arrive: something in between swallows them.",
                 hint="give start() a direct connection to the server.",
             )
         self._beat = asyncio.create_task(self._keep_proving())
+
+    async def _refuse_lent_session(self) -> None:
+        """Refuse a session that a pooler lends for each transaction; what is set there meets others."""
+        if not await self._prove_through_pooler():
+            unlisten = sql.SQL("UNLISTEN {}").format(sql.Identifier(self._own))
+            await self._execute(unlisten, optional=True)
+            raise CannotListen(_POOLED, hint=_DIRECT)
+
+    async def _listen(self, channel: str) -> None:
+        """Listen on a channel, past an entry of the queue that is older than the server remembers."""
+        statement = sql.SQL("LISTEN {}").format(sql.Identifier(channel))
+        try:
+            await self._execute(statement, optional=True)
+        except psycopg.Error as error:
+            if error.sqlstate != _FORGOTTEN:
+                raise
+            await self.queue_usage()  # which moves the queue's tail on
+            await self._execute(statement)
 
     async def hold(self, keys: Collection[int]) -> frozenset[int]:
         """Hold more keys; returns those that could not be had."""
@@ -168,13 +212,22 @@ class Listener:
 
     def cut(self) -> None:
         """Shut the socket down, so that whatever waits on it fails now."""
-        with suppress(OSError, psycopg.Error):
-            assert self._connection is not None
-            wire = socket.socket(fileno=self._connection.pgconn.socket)
-            try:
-                wire.shutdown(socket.SHUT_RDWR)
-            finally:
-                wire.detach()
+        if self._connection is not None:
+            cut(self._connection)
+
+    def _give_time(self) -> None:
+        """Wait for an answer until the deadline."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._pulse.deadline
+        self._deadline = loop.call_at(due, self._too_late, due)
+
+    def _too_late(self, due: float) -> None:
+        """Give up waiting for an answer; where nobody could look for it, first look for it."""
+        if asyncio.get_running_loop().time() - due > _LATE:
+            self._give_time()
+            return
+        self.silent = True
+        self.cut()
 
     async def _execute(
         self, query: Any, params: Any = None, *, optional: bool = False
@@ -188,16 +241,22 @@ class Listener:
         loop = asyncio.get_running_loop()
         async with self._turn:
             self._unwatch()
-            deadline = loop.call_later(self._pulse.deadline, self.cut)
+            self._give_time()
+            draining = asyncio.create_task(self._drain())
             try:
                 cursor = await self._connection.execute(query, params)
                 return await cursor.fetchall() if cursor.description else []
             except psycopg.Error as error:
-                if not optional or isinstance(error, psycopg.OperationalError):
-                    self._end(str(error))
+                harmless = optional and (
+                    error.sqlstate in (_QUEUE_FULL, _FORGOTTEN)
+                    or not isinstance(error, psycopg.OperationalError)
+                )
+                if not harmless:
+                    self._end(_SILENCE if self.silent else str(error))
                 raise
             finally:
-                deadline.cancel()
+                self._deadline.cancel()
+                draining.cancel()
                 self._watch()
                 loop.call_soon(self._deliver)
 
@@ -225,6 +284,15 @@ class Listener:
             self._end(str(error))
         self._deliver()
 
+    async def _drain(self) -> None:
+        """Take in what the driver has read while a statement waits: a storm may last longer."""
+        assert self._connection is not None
+        while True:
+            await asyncio.sleep(_DRAIN_SECONDS)
+            while notification := self._connection.pgconn.notifies():
+                self._take(notification.relname.decode(), notification.extra)
+            self._deliver()
+
     def _notified(self, notification: psycopg.Notify) -> None:
         """Take one notification that came while a statement ran."""
         self._take(notification.channel, notification.payload.encode())
@@ -247,27 +315,56 @@ class Listener:
 
     async def _prove(self) -> bool:
         """Send a notification to ourselves and say whether it came back in time."""
+        await self._execute(self._new_token(), optional=True)
+        return await self._is_answered(self._pulse.deadline)
+
+    async def _prove_through_pooler(self) -> bool:
+        """Say whether a notification arrives that another session sends while this one does nothing.
+
+        That tells a session of our own from one that is lent for each transaction: in the latter our
+        own notification may well come back, with the answer to NOTIFY.
+        """
+        notify = self._new_token()
+        async with await psycopg.AsyncConnection.connect(
+            self._conninfo.value, autocommit=True
+        ) as other:
+            await asyncio.wait_for(other.execute(notify), self._pulse.deadline)
+            return await self._is_answered(min(self._pulse.deadline, _POOLER_SECONDS))
+
+    def _new_token(self) -> sql.Composed:
+        """Write the statement that sends a token nobody else knows."""
         self._token = secrets.token_hex(16)
         self._answered.clear()
-        notify = sql.SQL("NOTIFY {}, {}").format(
-            sql.Identifier(self._own), sql.Literal(self._token)
-        )
-        await self._execute(notify)
-        try:
-            await asyncio.wait_for(self._answered.wait(), self._pulse.deadline)
-        except TimeoutError:
-            return False
-        return True
+        return sql.SQL("NOTIFY {}, {}").format(sql.Identifier(self._own), sql.Literal(self._token))
+
+    async def _is_answered(self, seconds: float) -> bool:
+        """Say whether the token comes back in time; time in which nobody could look does not count."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + seconds
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._answered.wait(), seconds)
+            if self._answered.is_set() or loop.time() - due < _LATE:
+                return self._answered.is_set()
 
     async def _keep_proving(self) -> None:
         """Check liveness for as long as the connection lasts."""
         while not self._ended:
-            await asyncio.sleep(self._pulse.interval)
+            await self._rest()
             try:
                 if not await self._prove():
-                    self._end("no answer to the heartbeat")
+                    self.silent = True
+                    self._end(_SILENCE)
             except psycopg.Error as error:
-                self._end(str(error))
+                if error.sqlstate != _QUEUE_FULL:  # the server answers; the audit has queries poll
+                    self._end(str(error))
+
+    async def _rest(self) -> None:
+        """Wait for the next proof; after a suspended machine has woken up it is due at once."""
+        loop = asyncio.get_running_loop()
+        due, asleep = loop.time() + self._pulse.interval, _time_asleep()
+        while (left := due - loop.time()) > 0 and _time_asleep() - asleep < _NAP:
+            await asyncio.sleep(min(left, _LOOK_SECONDS))
 
     def _end(self, reason: str) -> None:
         """Report the loss once; before it has opened, `open` raises instead."""
@@ -279,3 +376,10 @@ class Listener:
         lines = reason.strip().splitlines()
         if self._beat is not None:
             self._lost(lines[0] if lines else "connection lost")
+
+
+def _time_asleep() -> float:
+    """Give the seconds this machine has been suspended, which the loop's clock leaves out."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

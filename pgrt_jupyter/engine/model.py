@@ -69,7 +69,9 @@ class Dependencies:
     parameter_types: tuple[int, ...]  # type oids of $1, $2, …
     relations: tuple[Relation, ...]
     unwatchable: tuple[str, ...]  # what no trigger can announce, by name
-    fingerprint_oids: tuple[int, ...]  # relations and views whose definition shaped this
+    fingerprint_oids: tuple[
+        int, ...
+    ]  # relations, and functions negated, whose definition shaped this
     named: tuple[int, ...]  # relations the text itself names: its role needs SELECT on them
     key: tuple[str, ...]  # the primary key columns the result carries
 

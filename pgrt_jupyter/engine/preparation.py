@@ -18,7 +18,9 @@ from .sessions import Connection, translated
 from .sql import load
 
 # Analysis needs a temporary function: not in a read-only session, without TEMPORARY, on a standby.
-_CANNOT_CREATE = ("25006", "42501", "0A000")
+_ON_STANDBY = "0A000"
+_CANNOT_CREATE = ("25006", "42501", _ON_STANDBY)
+_UNKNOWN = "what the query reads: a standby cannot analyse it"
 
 
 class Owner(Protocol):
@@ -41,36 +43,60 @@ class Preparation:
         """Make a group of a query; raises what is wrong with it or its options."""
         await self._check_database(spec)
         analysed = await self._analyse(spec)
-        relations, columns = analysed.dependencies.relations, analysed.dependencies.columns
-        _check_key(spec.key, [column.name for column in columns])
+        _check_key(spec.key, [column.name for column in analysed.dependencies.columns])
+        return Group(spec=spec, analysed=analysed, rule=await self._rule(spec, analysed))
+
+    async def _rule(self, spec: Spec, analysed: analysis.Analysed) -> filters.Filter | None:
+        """Check the filter against what the query reads, and give its literals their columns' types."""
         check = partial(
-            filters.compile_filter, refresh=spec.refresh, relations=relations, columns=columns
+            filters.compile_filter,
+            refresh=spec.refresh,
+            relations=analysed.dependencies.relations,
+            columns=analysed.dependencies.columns,
         )
         with translated(spec.statement):
-            rule = await self._server.run(check, spec.conninfo)
-        return Group(spec=spec, analysed=analysed, rule=rule)
+            return await self._server.run(check, spec.conninfo)
 
     async def again(self, group: Group) -> None:
         """Find out anew what a query depends on, after its tables changed."""
-        group.analysed = await self._analyse(group.spec)
+        analysed = await self._analyse(group.spec)
+        if group.rule is not None:
+            group.rule = await self._rule(group.spec, analysed)
+        group.analysed = analysed
         group.covered = False
         await self.ensure_capture(group)
         group.reanalyse = False
 
+    async def is_redefined(self, group: Group) -> bool:
+        """Say whether anything the query reads is not what it was when it was analysed."""
+        known = group.analysed.fingerprint
+        found = await self._server.run(partial(analysis.fingerprint, oids=known))
+        return not group.analysed.complete or any(
+            found.get(oid) != text for oid, text in known.items()
+        )
+
     async def ensure_capture(self, group: Group) -> bool:
         """See to it that every table the query reads is watched, or that the query polls.
 
-        Says whether triggers were missing, or tables have joined, so that a change may have been missed.
+        Says whether triggers were missing, or tables have joined, so that a change may have been missed;
+        also where another query, or another engine, put the triggers back meanwhile.
         """
-        oids = [relation.oid for relation in group.analysed.dependencies.relations]
-        before = set(group.watches)
+        tables, stamps = set(group.watches), _stamps(group)
         with translated(group.spec.statement):
-            group.watch(await self._server.run(partial(capture.families, oids=oids)))
-            self._roster.index(group)
+            await self._find_members(group)
             done = await self._server.run(partial(capture.complete, members=group.members))
-        group.covered = group.covered and set(group.watches) == before
+            missing = bool(done.installed) or _stamps(group) != stamps
+            if done.installed:
+                await self._find_members(group)
+        group.covered = group.covered and set(group.watches) == tables
         self._owner.told_problems(group, done.problems)
-        return bool(done.installed) or set(group.watches) != before
+        return missing or set(group.watches) != tables
+
+    async def _find_members(self, group: Group) -> None:
+        """List the tables whose writes matter to a query, and what of ours stands on them."""
+        oids = [relation.oid for relation in group.analysed.dependencies.relations]
+        group.watch(await self._server.run(partial(capture.families, oids=oids)))
+        self._roster.index(group)
 
     async def add_grants(self, group: Group, error: PgrtError) -> None:
         """Say in the hint of a missing privilege which GRANT statements would help."""
@@ -108,10 +134,21 @@ class Preparation:
             except psycopg.Error as error:
                 if error.sqlstate not in _CANNOT_CREATE:
                     raise
-                if spec.conninfo.value == self._server.conninfo.value:
-                    raise
+                if spec.conninfo == self._server.conninfo:
+                    if error.sqlstate != _ON_STANDBY:
+                        raise
+                    alone = partial(
+                        analysis.describe_only, statement=spec.statement, obstacle=_UNKNOWN
+                    )
+                    return await self._server.run(alone)
             path = await self._server.run(analysis.search_path, spec.conninfo)
-            return await self._server.run(partial(work, search_path=path))
+            try:
+                return await self._server.run(partial(work, search_path=path))
+            except psycopg.Error:
+                # The role is told what it would be told itself, not what the installing role may know.
+                own = partial(analysis.describe_only, statement=spec.statement, obstacle=_UNKNOWN)
+                await self._server.run(own, spec.conninfo)
+                raise
 
 
 def _identity(connection: Connection) -> tuple[object, ...] | None:
@@ -120,6 +157,11 @@ def _identity(connection: Connection) -> tuple[object, ...] | None:
         return connection.execute(load("server_identity")).fetchone()
     except psycopg.errors.InsufficientPrivilege:
         return None
+
+
+def _stamps(group: Group) -> set[tuple[int, str]]:
+    """Tell one state of what we installed from another."""
+    return {(member.oid, member.stamp) for member in group.members}
 
 
 def _check_key(key: Sequence[str] | None, columns: Sequence[str]) -> None:

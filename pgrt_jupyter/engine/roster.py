@@ -23,16 +23,16 @@ class Roster:
 
     def index(self, group: Group) -> None:
         """Note which tables a group watches now; those it watched before may have left their tree."""
-        for found in self._by_member.values():
-            found.discard(group)
+        self._unindex(group)
+        if group not in self.groups:
+            return  # it ended while its tables were being looked up
         for member in group.watches:
             self._by_member.setdefault(member, set()).add(group)
 
     def remove(self, group: Group) -> None:
         """Forget a group."""
         self.groups.discard(group)
-        for found in self._by_member.values():
-            found.discard(group)
+        self._unindex(group)
         if self._by_spec.get(shared(group.spec)) is group:
             del self._by_spec[shared(group.spec)]
 
@@ -46,3 +46,9 @@ class Roster:
     def watching(self, relation: int) -> Iterable[Group]:
         """List the groups that watch a table."""
         return self._by_member.get(relation, ())
+
+    def _unindex(self, group: Group) -> None:
+        for member, found in list(self._by_member.items()):
+            found.discard(group)
+            if not found:
+                del self._by_member[member]

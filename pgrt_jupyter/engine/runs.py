@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from ..errors import EngineNotRunning, PgrtError, QueryFailed
+import psycopg
+
+from ..errors import EngineNotRunning, PgrtError, QueryFailed, ServerUnavailable
 from . import refresh
 from .attention import Attention
 from .group import Group
 from .preparation import Preparation
 from .replicas import Replicas
 from .server import Server
+from .sessions import translate
 from .throttle import Action, Decision
 
 _RETRY_CAP = 30.0  # seconds between tries of a query that fails
@@ -29,10 +32,11 @@ class Runs:
         report: Callable[[Group, PgrtError], None],
     ) -> None:
         self._replicas = Replicas(server, attention)
+        self._conninfo = server.conninfo
         self._attention = attention
         self._preparation = preparation
         self._report = report
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Group] = {}
 
     def changed(self, group: Group) -> None:
         """Have a query run as soon as its throttle lets it."""
@@ -64,12 +68,20 @@ class Runs:
         if group.poll_timer is not None:
             group.poll_timer.cancel()
             group.poll_timer = None
+        if group.outage and isinstance(group.error, ServerUnavailable) and self._is_own(group):
+            return  # everything runs again once the listener has got through
         delay = group.max_age
         if group.error is not None:
             delay = min(group.backoff.next(), delay or _RETRY_CAP)
         if delay is not None and not group.closed and not group.paused:
             loop = asyncio.get_running_loop()
             group.poll_timer = loop.call_later(delay, self.changed, group)
+
+    def end(self, group: Group) -> None:
+        """Stop a query's run, on the server too; nobody wants what it would come to."""
+        for task, running in list(self._tasks.items()):
+            if running is group:
+                task.cancel()
 
     def close(self) -> None:
         """Stop every run."""
@@ -94,27 +106,36 @@ class Runs:
         group.throttle.started(_now())
         waiting, group.next_run = group.next_run, []
         task = asyncio.get_running_loop().create_task(self._run(group, waiting))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = group
+        task.add_done_callback(self._tasks.pop)
 
     async def _run(self, group: Group, waiting: list[asyncio.Future[None]]) -> None:
         """Cover, run, publish; then whatever the throttle says."""
-        epoch = self._attention.epoch
+        epoch, patience = self._attention.epoch, self._attention.patience
+        late = asyncio.get_running_loop().call_later(patience, _tell_overdue, group, patience)
         try:
             if group.reanalyse:
                 await self._preparation.again(group)
-            await self._attention.cover(group)
+            # What the listener is doing for everybody is not cut off with one query's run.
+            await asyncio.shield(self._attention.cover(group))
             work = partial(refresh.run, query=group.query, previous=group.snapshot)
             group.succeeded(await self._replicas.run(group, work))
-            group.synced = group.synced or epoch == self._attention.epoch != 0
         except PgrtError as error:
             await self._preparation.add_grants(group, error)
             self._failed(group, error)
+        except psycopg.Error as error:  # while its connection was made ready
+            self._failed(group, translate(error, group.spec.statement))
         except Exception as error:
-            failure = QueryFailed(f"The result could not be read: {error}")
+            failure = QueryFailed(
+                f"The result could not be read: {str(error) or type(error).__name__}"
+            )
             failure.__cause__ = error
             self._failed(group, failure)
         finally:
+            late.cancel()
+            group.overdue = ""
+            if not isinstance(group.error, ServerUnavailable):  # the server answered
+                group.synced = group.synced or epoch == self._attention.epoch != 0
             decision = group.throttle.finished(_now())
             if not group.closed:
                 group.notify()
@@ -124,9 +145,15 @@ class Runs:
                     future.set_result(None)
         self._act(group, decision, even_paused=bool(group.next_run))
 
+    def _is_own(self, group: Group) -> bool:
+        """Say whether a query connects just as the listener does."""
+        return group.spec.conninfo == self._conninfo
+
     def _failed(self, group: Group, error: PgrtError) -> None:
         """Keep the last result, tell once, and try again by itself."""
-        news = str(error) != str(group.error)
+        # An outage has been told of once, for all queries.
+        known = isinstance(error, ServerUnavailable) and (group.outage or not group.synced)
+        news = str(error) != str(group.error) and not known
         group.failed(error)
         if news and group.snapshot is not None:
             self._report(group, error)
@@ -137,6 +164,12 @@ def _cancel_timer(group: Group) -> None:
     if group.timer is not None:
         group.timer.cancel()
         group.timer = None
+
+
+def _tell_overdue(group: Group, seconds: float) -> None:
+    """Say that a run does not end: what it was to answer is not in the result that is shown."""
+    group.overdue = f"the query has been running for more than {seconds:g} s"
+    group.notify()
 
 
 def _now() -> float:

@@ -15,6 +15,7 @@ import psycopg
 
 from ..config import Conninfo
 from ..errors import CaptureFailed, EngineNotRunning, PgrtError
+from . import capture, sessions
 from .asking import Asking
 from .attention import Attention
 from .audit import Audit
@@ -44,6 +45,7 @@ class Runtime:
         report: Callable[[Group | None, PgrtError], None],
     ) -> None:
         self.unreadable = 0  # notifications that none of our triggers sent
+        self.notes: tuple[str, ...] | None = None  # what in the server's settings writers may feel
         self.report = report  # tells users about an error that did not stop the engine
         self._server = Server(conninfo, pool_size)
         self._roster = Roster()
@@ -67,6 +69,10 @@ class Runtime:
         await self._attention.open()
         self._spawn(self._audit.run())
 
+    async def peer(self) -> str:
+        """Say who is at the other end; raises ServerUnavailable."""
+        return await self._server.run(sessions.peer)
+
     # -- subscriptions
 
     async def subscribe(self, spec: Spec, subscriber: Subscriber) -> Group:
@@ -84,6 +90,7 @@ class Runtime:
             if shared is None:
                 self._roster.add(group)
                 await self._preparation.ensure_capture(group)
+                await self._caution()
             else:
                 self._runs.space(group)
             await self._runs.at_once(group)
@@ -91,6 +98,18 @@ class Runtime:
             self.unsubscribe(group, subscriber)
             raise
         return group
+
+    async def _caution(self) -> None:
+        """Tell once what in the server's settings makes our triggers felt by writers."""
+        if self.notes is not None:
+            return
+        self.notes = ()
+        try:
+            self.notes = await self._server.run(capture.cautions)
+        except (PgrtError, psycopg.Error) as error:
+            log.info("the server's settings could not be read: %s", error)
+        for note in self.notes:
+            log.warning("%s", note)
 
     def unsubscribe(self, group: Group, subscriber: Subscriber) -> None:
         """Let go of a query; the last subscriber ends it."""
@@ -135,12 +154,22 @@ class Runtime:
         self._roster.remove(group)
         for future in group.next_run:
             future.cancel()
+        self._runs.end(group)
         self._rest(group)
 
     # -- hearing
 
     def heard(self, payloads: list[str]) -> None:
-        """Take a whole batch of notifications, then act."""
+        """Take a whole batch of notifications, then act; whatever goes wrong in it, nothing is lost."""
+        try:
+            self._hear(payloads)
+        except Exception:
+            log.exception("acting on notifications failed; every query runs again")
+            for group in list(self.groups):
+                self.changed(group)
+
+    def _hear(self, payloads: list[str]) -> None:
+        """Decide about each notification, then act."""
         due: set[Group] = set()
         images = False
         for payload in set(payloads):
@@ -200,6 +229,10 @@ class Runtime:
         """Note from when on images are to be read."""
         await self._asking.begin()
 
+    def doubt(self, *, silent: bool) -> None:
+        """Trust no query connection any more that may have gone the way of the listener's."""
+        self._server.doubt(silent=silent)
+
     def regained(self) -> None:
         """Catch up after an outage: check the triggers and run everything."""
         self._asking.restart()
@@ -209,7 +242,11 @@ class Runtime:
 
     async def _catch_up(self, group: Group) -> None:
         try:
-            await self._preparation.ensure_capture(group)
+            # It may be another server than the one that was lost.
+            if await self._preparation.is_redefined(group):
+                group.reanalyse = True
+            else:
+                await self._preparation.ensure_capture(group)
         except (PgrtError, psycopg.Error) as error:
             log.info("checking triggers failed, the audit will do it: %s", error)
         self.changed(group)

@@ -1,30 +1,60 @@
 """Lend connections to worker threads, and turn the driver's errors into ours.
 
-Idle connections are kept per connection string. A connection that breaks is thrown away, and work on
-one that had been idle, which may have died unnoticed, is tried once more on a fresh one. A pool
-library would hide why a connection cannot be had behind its own time-out and bring threads of its own.
+Idle connections are kept per connection string. A connection that breaks is thrown away, and its work
+is tried once more on a fresh one. A pool library would hide why a connection cannot be had behind its
+own time-out and bring threads of its own.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from ..config import Conninfo
 from ..errors import PermissionMissing, PgrtError, QueryFailed, ServerUnavailable
+from . import forks
 from .frames import SETTINGS
+from .refusal import reason
 from .statement import Statement
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[object, ...]]
 
+# A server does not look at its client while a query runs: that of a killed kernel would go on for hours.
+_NOTICE_OUR_DEATH = b"SET client_connection_check_interval = '5s'"
+# Once more for each run: behind a pooler each may meet another session, as others left it.
+_BEGIN = sql.SQL("; ").join(
+    [
+        sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
+        *(
+            sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name.lower()), value)
+            for name, value in SETTINGS
+        ),
+    ]
+)
+# One statement: of a pipeline that breaks, the driver logs what nobody needs to read.
+_SETTLE = sql.SQL("SELECT {}").format(
+    sql.SQL(", ").join(
+        sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value)
+        for name, value in SETTINGS
+    )
+)
 _DENIED = "42501"
 _UNREACHABLE = ("08", "57P", "53300")  # SQLSTATE prefixes of a lost or refused connection
+_HINTS = {  # by SQLSTATE prefix, the last for all others
+    "53300": "an engine holds one connection that listens and up to pool_size for queries.",
+    "28": "the role may not log in like this; a new password is taken from PGPASSWORD, ~/.pgpass or "
+    "a service file at the next attempt, within a minute.",
+    "": "check that the server runs and that host, port, database, user and password "
+    "(PGRT_DSN, DATABASE_URL or libpq's PG* variables) are right.",
+}
 
 
 class Sessions:
@@ -34,36 +64,70 @@ class Sessions:
         self._lock = threading.Lock()
         self._idle: dict[str, list[Connection]] = {}
         self._busy: set[Connection] = set()
+        self._given_up: set[Connection] = set()  # a late cancel must not hit their next query
         self._closed = False
 
     def run(self, conninfo: Conninfo, work: Callable[[Connection], T]) -> T:
-        """Do `work` with a connection in autocommit mode; raises PgrtError or what it raises."""
-        connection = self._take(conninfo)
-        if connection is not None:
-            try:
-                return self._use(conninfo, connection, work)
-            except (psycopg.OperationalError, ServerUnavailable):
-                if not connection.closed:
-                    raise
-                self._drop_idle(conninfo)
-        return self._use(conninfo, connect(conninfo), work)
+        """Do `work` with a connection in autocommit mode; raises PgrtError or what it raises.
 
-    def cancel(self) -> None:
-        """Ask the server to stop whatever runs on these connections."""
+        When the connection dies meanwhile, the work is done once more on a fresh one.
+        """
+        anew = lambda made: work(_prepared(made))  # noqa: E731
+        kept = self._take(conninfo)
+        connection = kept or _dial(conninfo)
+        try:
+            return self._use(conninfo, connection, work if kept else anew)
+        except (psycopg.OperationalError, ServerUnavailable):
+            if not connection.closed or self._closed:
+                raise
+            self._drop_idle(conninfo)
+        return self._use(conninfo, _dial(conninfo), anew)
+
+    def doubt(self, *, silent: bool) -> None:
+        """Use no idle connection again; cut lent ones, too, where the server has fallen silent.
+
+        Whoever waits on one of those would wait for as long as something in between acknowledges.
+        """
+        with self._lock:
+            idle = [connection for kept in self._idle.values() for connection in kept]
+            self._idle.clear()
+            for connection in self._busy if silent else ():
+                cut(connection)
+        for connection in idle:
+            cut(connection)
+            connection.close()
+
+    def cancel(self, timeout: float = 1.0) -> None:
+        """Ask the server to stop whatever runs on these connections; takes `timeout` seconds in all."""
         with self._lock:
             busy = list(self._busy)
+        end = time.monotonic() + timeout
         for connection in busy:
-            try:
-                connection.cancel_safe(timeout=1)
-            except psycopg.Error:
-                connection.close()
+            self._cancel(connection, max(0.05, end - time.monotonic()))
+
+    def give_up(self, connection: Connection) -> None:
+        """Have a connection, lent at this moment, be lent to nobody else."""
+        with self._lock:
+            self._given_up.add(connection)
+
+    def stop(self, connection: Connection) -> None:
+        """Ask the server to stop what runs on a connection that was given up."""
+        self._cancel(connection, 1.0)
+
+    def _cancel(self, connection: Connection, timeout: float) -> None:
+        try:
+            connection.cancel_safe(timeout=timeout)
+        except psycopg.Error:
+            connection.close()
 
     def close(self) -> None:
-        """Close idle connections now and lent ones when they come back."""
+        """Close idle connections, and cut lent ones: whoever sleeps on one cannot be waited for."""
         with self._lock:
             self._closed = True
             idle = [connection for kept in self._idle.values() for connection in kept]
             self._idle.clear()
+            for connection in self._busy:
+                cut(connection)
         for connection in idle:
             connection.close()
 
@@ -86,7 +150,9 @@ class Sessions:
         idle = psycopg.pq.TransactionStatus.IDLE
         with self._lock:
             self._busy.discard(connection)
-            usable = not connection.closed and connection.info.transaction_status == idle
+            wanted = connection not in self._given_up
+            self._given_up.discard(connection)
+            usable = not connection.closed and connection.info.transaction_status == idle and wanted
             if usable and not self._closed:
                 self._idle.setdefault(conninfo.value, []).append(connection)
                 return
@@ -101,41 +167,81 @@ class Sessions:
 
 def connect(conninfo: Conninfo) -> Connection:
     """Open a connection in autocommit mode with the settings results rely on."""
+    return _prepared(_dial(conninfo))
+
+
+def _dial(conninfo: Conninfo) -> Connection:
+    """Open a connection in autocommit mode; raises ServerUnavailable."""
     failure: ServerUnavailable | None = None
     try:
-        connection = psycopg.connect(conninfo.value, autocommit=True)
+        # A pooler's next transaction may find another server session, without what was prepared.
+        connection = psycopg.connect(conninfo.value, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
-        failure = unavailable(error, conninfo)
+        failure = unavailable(error, conninfo, reason(error, conninfo))
     if failure is not None:
         raise failure from None  # the driver's frames hold the password
-    with connection.pipeline():
-        for name, value in SETTINGS:
-            connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+    forks.remember(connection)
     return connection
+
+
+def _prepared(connection: Connection) -> Connection:
+    """Make the settings of a session, unless a pooler lends it to others as well."""
+    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    if row is None or row[0] != connection.info.backend_pid:
+        return connection
+    connection.execute(_SETTLE)
+    with suppress(psycopg.DatabaseError):  # servers on some systems have it not
+        connection.execute(_NOTICE_OUR_DEATH)
+    return connection
+
+
+def peer(connection: Connection) -> str:
+    """Say which server, database and role a connection has, without any secret."""
+    info = connection.info
+    number = info.server_version
+    secured = "TLS" if connection.pgconn.ssl_in_use else "no TLS"
+    local = info.host.startswith("/")
+    return (
+        f"host={info.host} port={info.port} dbname={info.dbname} user={info.user} "
+        f"(PostgreSQL {number // 10_000}.{number % 10_000}{'' if local else ', ' + secured})"
+    )
+
+
+def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Shut a connection's socket down, so that whatever waits on it fails now; from any thread."""
+    with suppress(OSError, psycopg.Error):
+        wire = socket.socket(fileno=connection.pgconn.socket)
+        try:
+            wire.shutdown(socket.SHUT_RDWR)
+        finally:
+            wire.detach()
 
 
 @contextmanager
 def reading(connection: Connection) -> Iterator[None]:
     """Run the block in one READ ONLY transaction; the connection is lent to others afterwards."""
-    begin = b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
-    connection.execute(begin)
+    connection.execute(_BEGIN)
     try:
         yield
     except BaseException:
         with suppress(psycopg.Error):
-            connection.execute(b"ROLLBACK")
+            connection.execute(b"ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()")
         raise
-    connection.execute(b"COMMIT")
+    # Undoes what a query set, and does not send what it notified; only locks outlive a transaction.
+    connection.execute(b"ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()")
 
 
-def unavailable(error: psycopg.Error, conninfo: Conninfo) -> ServerUnavailable:
+def unavailable(
+    error: Exception, conninfo: Conninfo, sqlstate: str | None = None
+) -> ServerUnavailable:
     """Say why no connection could be had, without the connection string."""
-    reason = str(error).strip().splitlines()
+    words = str(error).strip().splitlines()
+    state = sqlstate or getattr(error, "sqlstate", None)
+    hints = [hint for prefix, hint in _HINTS.items() if (state or "").startswith(prefix)]
     return ServerUnavailable(
-        f"No connection to PostgreSQL ({conninfo}): {reason[0] if reason else 'unknown reason'}",
-        sqlstate=error.sqlstate,
-        hint="check that the server runs and that host, port, database, user and password "
-        "(PGRT_DSN, DATABASE_URL or libpq's PG* variables) are right.",
+        f"No connection to PostgreSQL ({conninfo}): {words[0] if words else 'unknown reason'}",
+        sqlstate=state,
+        hint=hints[0],
     )
 
 

@@ -50,6 +50,16 @@ class Throttle:
         self._running = False
         self._dirty = False
         self._forced = False
+        self._took = 0.0
+
+    @property
+    def slow(self) -> str:
+        """Say in words that the last run took longer than runs are to be apart; empty if not."""
+        if not 0 < self.interval < self._took:
+            return ""
+        return (
+            f"the last run took {self._took:.1f} s, longer than the interval of {self.interval:g} s"
+        )
 
     @property
     def running(self) -> bool:
@@ -90,4 +100,5 @@ class Throttle:
         if not self._running:
             raise IllegalEvent("no run is under way")
         self._running = False
+        self._took = now - (self._started or 0.0)
         return self.decide(now)

@@ -35,7 +35,7 @@ class Workers:
         self._waiting += 1
         if self._waiting > len(self._threads) and len(self._threads) < self._count:
             name = f"{self._name}-{len(self._threads)}"
-            self._threads.append(_start(name, self._serve))
+            self._threads.append(start(name, self._serve))
         try:
             return await future
         finally:
@@ -52,17 +52,18 @@ class Workers:
         """Do one task after another until told to stop."""
         while (task := self._tasks.get()) is not None:
             task()
+            del task  # while waiting it would keep the last result
 
 
 async def alone(work: Callable[[], T], name: str) -> T:
     """Await the result of `work`, done on a thread of its own."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
-    _start(name, lambda: _answer(loop, future, work))
+    start(name, lambda: _answer(loop, future, work))
     return await future
 
 
-def _start(name: str, target: Callable[[], None]) -> threading.Thread:
+def start(name: str, target: Callable[[], None]) -> threading.Thread:
     """Start a daemon thread in an empty context, so that it belongs to no notebook cell."""
     context = contextvars.Context()
     thread = threading.Thread(target=lambda: context.run(target), name=name, daemon=True)

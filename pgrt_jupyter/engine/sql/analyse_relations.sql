@@ -1,9 +1,13 @@
 -- Purpose: describe the relations that analysis found.
--- Parameters: oids (oid[]).
+-- Parameters: oids (oid[]), schemas (text[]: the search path of the query).
 -- Result: oid, schema, name, kind (relkind), visible, columns (attnum -> name, live ones),
 --   bases (virtual generated column -> the columns it is made of), key (names of the primary key).
 SELECT c.oid, s.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
-       pg_catalog.pg_table_is_visible(c.oid) AS visible,
+       c.oid = (SELECT f.oid
+                FROM unnest(%(schemas)s::text[]) WITH ORDINALITY AS p(name, place)
+                JOIN pg_catalog.pg_namespace AS n ON n.nspname = p.name
+                JOIN pg_catalog.pg_class AS f ON f.relnamespace = n.oid AND f.relname = c.relname
+                ORDER BY p.place LIMIT 1) AS visible,
        (SELECT coalesce(jsonb_object_agg(a.attnum, a.attname), '{}')
         FROM pg_catalog.pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
@@ -22,7 +26,7 @@ SELECT c.oid, s.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
              FROM pg_catalog.pg_index AS i
              CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
-             WHERE i.indrelid = c.oid AND i.indisprimary
+             WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
              ORDER BY k.place) AS key
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace

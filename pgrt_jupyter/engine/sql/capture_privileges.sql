@@ -13,5 +13,5 @@ SELECT CASE WHEN n.oid IS NULL
             THEN pg_catalog.format('GRANT USAGE ON SCHEMA %%I TO %%I;',
                                    c.relnamespace::pg_catalog.regnamespace, current_user) END
 FROM pg_catalog.pg_class AS c
-LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = '_pgrt'
-WHERE c.oid = %(oid)s
+LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname OPERATOR(pg_catalog.=) '_pgrt'::pg_catalog.name
+WHERE c.oid OPERATOR(pg_catalog.=) %(oid)s::pg_catalog.oid

@@ -7,30 +7,23 @@ COMMENT ON SCHEMA _pgrt IS 'pgrt_jupyter: announces changes to live queries. DRO
 CREATE UNLOGGED TABLE IF NOT EXISTS _pgrt.changes (
     xid       xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     relation  oid NOT NULL,
-    operation "char" NOT NULL,  -- I, U or D
+    operation "char" NOT NULL,  -- I, U or D; ?: changed, but no notification could be sent
     old       jsonb,
     new       jsonb
 );
 CREATE INDEX IF NOT EXISTS changes_xid ON _pgrt.changes (xid);
-REVOKE ALL ON TABLE _pgrt.changes FROM PUBLIC;
-
--- One row as {"v": {column: value}, "h": {column: SHA-256 of a value over 5,000 bytes}},
--- whatever the writer's settings are.
-CREATE OR REPLACE FUNCTION _pgrt.image(_pgrt_row record) RETURNS jsonb
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = '1'
-AS $image$
+-- Default privileges may have given it to others.
+DO $revoke$
+DECLARE
+  _pgrt_role pg_catalog.text;
 BEGIN
-  RETURN (
-    SELECT pg_catalog.jsonb_build_object(
-      'v', coalesce(pg_catalog.jsonb_object_agg(f.key, f.value) FILTER (WHERE NOT f.large), '{}'),
-      'h', coalesce(pg_catalog.jsonb_object_agg(
-             f.key, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(f.value #>> '{}', 'UTF8')), 'hex')
-           ) FILTER (WHERE f.large), '{}'))
-    FROM (SELECT e.key, e.value,
-                 coalesce(pg_catalog.octet_length(e.value #>> '{}') > 5000, false) AS large
-          FROM pg_catalog.jsonb_each(pg_catalog.to_jsonb(_pgrt_row)) AS e) AS f);
+  FOR _pgrt_role IN
+    SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC'
+                         ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END
+    FROM pg_catalog.pg_class AS c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
+    WHERE c.oid = '_pgrt.changes'::pg_catalog.regclass AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE 'REVOKE ALL ON TABLE _pgrt.changes FROM ' || _pgrt_role;
+  END LOOP;
 END
-$image$;
-REVOKE ALL ON FUNCTION _pgrt.image(record) FROM PUBLIC;
+$revoke$

@@ -1,0 +1,11 @@
+BEGIN
+  RETURN (
+    SELECT pg_catalog.jsonb_build_object(
+      'v', coalesce(pg_catalog.jsonb_object_agg(f.key, f.value) FILTER (WHERE NOT f.large), '{}'),
+      'h', coalesce(pg_catalog.jsonb_object_agg(
+             f.key, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(f.value #>> '{}', 'UTF8')), 'hex')
+           ) FILTER (WHERE f.large), '{}'))
+    FROM (SELECT e.key, e.value,
+                 coalesce(pg_catalog.octet_length(e.value #>> '{}') > 5000, false) AS large
+          FROM pg_catalog.jsonb_each(pg_catalog.to_jsonb(_pgrt_row)) AS e) AS f);
+END
