@@ -92,10 +92,10 @@ def running_lab(folder: Path) -> Iterator[Lab]:
 
 
 @contextlib.contextmanager
-def running_voila(notebook: Path, **environment: str) -> Iterator[str]:
-    """Serve a notebook with Voilà and give its address."""
+def running_voila(notebook: Path, *more: str, **environment: str) -> Iterator[str]:
+    """Serve a notebook with Voilà, with more options, and give its address."""
     port = _free_port()
-    options = ["--Voila.ip=127.0.0.1", f"--Voila.port={port}", str(notebook)]
+    options = ["--Voila.ip=127.0.0.1", f"--Voila.port={port}", *more, str(notebook)]
     address = f"http://127.0.0.1:{port}"
     with _running(["voila", *options], f"{address}/voila/static/voila.js", **environment):
         yield address

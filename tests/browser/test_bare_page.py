@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 
 from pgrt_jupyter.window import Shown
 
+from .markup import HOSTILE, expect_text_only, watch
+
 
 def shown(version: int, frame: pd.DataFrame, **values: Any) -> Shown:
     told: dict[str, Any] = {"status": "live", "message": "", "truncated": False, **values}
@@ -191,3 +193,24 @@ def test_a_table_taken_off_the_page_and_back_is_where_it_was(bare: Open) -> None
     page.evaluate("document.getElementById('place').append(taken)")
     expect(one.cell(186, 1)).to_have_text("99")
     assert one.scroll_top == 5_000
+
+
+@pytest.mark.parametrize("shadow", [False, True], ids=["light", "shadow"])
+def test_nothing_in_the_data_is_markup(bare: Open, shadow: bool) -> None:
+    """Values, names, the title, the status and its reason are text, first and when patched in."""
+    one = bare(shadow=shadow, title=HOSTILE[0])
+    asked = watch(one.page)
+    one.exchange()
+    frame = pd.DataFrame(
+        {name: [text] for name, text in zip(HOSTILE, reversed(HOSTILE), strict=True)}
+    )
+    one.show(shown(1, pd.DataFrame({"id": range(len(HOSTILE)), HOSTILE[1]: ["x"] * len(HOSTILE)})))
+    one.show(shown(2, pd.DataFrame({"id": range(len(HOSTILE)), HOSTILE[1]: HOSTILE})))
+    expect_text_only(one.page, one.place, asked)
+    for status in HOSTILE:
+        one.show(shown(3, frame, status=status, message=status, truncated=True))
+    one.place.locator(".view").evaluate("view => { view.scrollLeft = 1e6 }")
+    one.place.hover()
+    assert one.place.locator("img, svg, script, iframe, style, a, [href], [src]").count() == 0
+    assert one.page.evaluate("window.__xss") is None
+    assert [url for url in asked if "elsewhere" in url] == []

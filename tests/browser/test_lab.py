@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from pgrt_jupyter.testing import wait_until
+
+from .markup import HOSTILE, expect_text_only, watch
 from .servers import Lab, cell, running_lab
 
 SETUP = "%load_ext pgrt_jupyter\nimport time, pgrt_jupyter as pgrt\nengine = pgrt.start({!r})"
@@ -91,3 +94,57 @@ def test_a_cell_that_ran_again_has_one_live_table(
     expect(table).to_have_count(1)
     writer.execute("UPDATE numbers SET n = 5 WHERE id = 1")
     expect(cell(table, 0, 1)).to_have_text("5")
+
+
+EVIL = """
+names = {hostile!r}
+quoted = '"' + names[0].replace('"', '""') + '"'
+evil = engine.sub(names[1], f"SELECT id, t AS {{quoted}} FROM texts ORDER BY id", throttle_ms=0)
+evil
+"""
+
+
+def test_nothing_in_the_data_is_markup(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """Values, column names, the query's name and errors are text, in the table and around it."""
+    asked = watch(page)
+    writer.execute("CREATE TABLE texts (id int PRIMARY KEY, t text)")
+    writer.cursor().executemany("INSERT INTO texts VALUES (%s, %s)", enumerate(HOSTILE))
+    wrong = "engine.sub('wrong', 'SELECT \\'' + names[0].replace(\"'\", \"''\") + '\\'::int')"
+    lab.open(page, SETUP.format(dsn), EVIL.format(hostile=HOSTILE), wrong, "%livequery")
+    lab.run_all(page)
+    table = page.locator(".jp-OutputArea-output .pgrt")
+    expect(table.locator(".badge")).to_have_text("live", timeout=30_000)
+    expect_text_only(page, table, asked)
+    error = page.locator(".jp-OutputArea-output").filter(has_text="QueryFailed")
+    expect(error).to_contain_text(HOSTILE[0])
+    writer.execute("ALTER TABLE texts RENAME COLUMN t TO u")
+    writer.execute("UPDATE texts SET id = id + 100")
+    expect(table.locator(".badge")).to_have_text("error")
+    expect(table.locator(".title")).to_have_text(HOSTILE[1])
+    expect_text_only(page, table, asked)
+
+
+def viewers(lab: Lab, page: Page) -> str:
+    """Run the last cell and give what it prints."""
+    page.locator(".jp-Cell .jp-InputPrompt").last.click()
+    page.keyboard.press("Control+Enter")
+    said = page.locator(".jp-OutputArea-output pre").last
+    return said.inner_text().strip() if said.count() else ""
+
+
+def test_reloading_and_clearing(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """A reloaded page has the live table again; a cleared output is watched by nobody."""
+    lab.open(page, SETUP.format(dsn), LIVE, "print('watched by', numbers.own_table.viewers)")
+    lab.run_all(page)
+    table = page.locator(".jp-OutputArea-output .pgrt")
+    expect(cell(table, 1, 1)).to_have_text("20", timeout=30_000)
+    page.keyboard.press("Control+s")
+    page.reload()
+    expect(cell(table, 1, 1)).to_have_text("20", timeout=60_000)
+    writer.execute("UPDATE numbers SET n = 777 WHERE id = 2")
+    expect(cell(table, 1, 1)).to_have_text("777")
+    wait_until(lambda: viewers(lab, page) == "watched by 1", 40)
+    page.get_by_role("menuitem", name="Edit", exact=True).click()
+    page.get_by_role("menuitem", name="Clear Outputs of All Cells", exact=True).click()
+    expect(table).to_have_count(0)
+    wait_until(lambda: viewers(lab, page) == "watched by 0", 40)

@@ -230,3 +230,43 @@ def test_help_and_completion(live):
     assert completed["matches"] == ["--throttle"]
     assert completed["cursor_start"] == len("%%livequery numbers ")
     assert live.ask(live.client.complete("%livequery --stop "))["matches"] == ["numbers"]
+
+
+def test_an_observer_may_do_anything(live, writer):
+    """On the kernel's main loop it may end, replace, run and begin queries, spoil its frame and leave."""
+    live.run("%%livequery other --throttle 0\nSELECT n FROM numbers")
+    live.run(
+        "seen = []\n"
+        "def handler(change):\n"
+        "    change.new['n'] = 0\n"
+        "    pgrt.unsub('other')\n"
+        "    new = pgrt.sub('new', 'SELECT count(*) AS c FROM numbers', throttle_ms=0)\n"
+        "    seen.append((len(new.df), len(numbers.refresh())))\n"
+        "    pgrt.sub('numbers', 'SELECT id FROM numbers', throttle_ms=0)\n"
+        "    numbers.unobserve(handler, 'df')\n"
+        "    raise SystemExit\n"
+        "numbers.observe(handler, 'df')\n"
+        "numbers.observe(lambda change: print('the other one'), 'df')"
+    )
+    writer.execute("INSERT INTO numbers VALUES (4, 40)")
+    printed(live, "the other one")
+    writer.execute("INSERT INTO numbers VALUES (5, 50)")
+    live.run("numbers.wait_for(lambda df: list(df) == ['id'] and len(df) == 5)")
+    live.run("pgrt.sub('new').wait_for(lambda df: df['c'][0] == 5)")
+    assert (
+        live.run("print(seen, sorted(pgrt.subscriptions()))").text
+        == "[(1, 4)] ['new', 'numbers']\n"
+    )
+
+
+def test_verbs_in_an_async_cell(live, writer):
+    """They may block the loop, or wait on a thread."""
+    live.run(
+        "import asyncio\n"
+        "a = await asyncio.to_thread(pgrt.sub, 'a', 'SELECT n FROM numbers', throttle_ms=0)\n"
+        "b = pgrt.sub('b', 'SELECT n FROM numbers', throttle_ms=0)\n"
+        "both = await asyncio.gather(*(asyncio.to_thread(q.refresh) for q in (a, b)))\n"
+        "assert [len(df) for df in both] == [3, 3]"
+    )
+    writer.execute("DELETE FROM numbers WHERE id = 3")
+    live.run("await asyncio.to_thread(a.wait_for, lambda df: len(df) == 2)")

@@ -105,3 +105,30 @@ def test_no_password_is_shown(password: str) -> None:
 def test_a_password_is_recognised(conninfo: str, answer: bool) -> None:
     """A password in any form of conninfo is found; in doubt there is one."""
     assert has_password(conninfo) is answer
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "environ", "attribute"),
+    [
+        ("host=a,b", {}, "primary"),
+        ("postgresql://a,b/db", {}, "primary"),
+        ("dbname=x", {"PGHOST": "a,b"}, "primary"),
+        ("host=a", {}, None),
+        ("host=a,b target_session_attrs=any", {}, "any"),
+        ("host=a,b", {"PGTARGETSESSIONATTRS": "standby"}, None),
+    ],
+)
+def test_among_several_hosts_the_engine_looks_for_the_primary(
+    conninfo: str, environ: dict[str, str], attribute: str | None
+) -> None:
+    """Unless the user says which is meant."""
+    found = conninfo_to_dict(resolve(conninfo, environ, to_primary=True).value)
+    assert found.get("target_session_attrs") == attribute
+    assert "target_session_attrs" not in conninfo_to_dict(resolve("host=a,b", {}).value)
+
+
+def test_a_time_out_of_the_environment_is_kept() -> None:
+    """What libpq takes from its own variables is not replaced by a default of ours."""
+    environ = {"PGCONNECT_TIMEOUT": "20", "PGAPPNAME": "mine"}
+    found = conninfo_to_dict(resolve("dbname=x", environ).value)
+    assert found.keys().isdisjoint(("connect_timeout", "application_name"))

@@ -205,3 +205,13 @@ def test_a_steady_stream_never_starves() -> None:
     starts, _ = simulate(1.0, [0.1] * 200, 0.01)
     assert len(starts) == pytest.approx(20, abs=2)
     assert max(b - a for a, b in pairwise(starts)) < 1.01
+
+
+def test_a_run_longer_than_its_interval_is_slow() -> None:
+    """What is said goes by the last run and the interval of now; without an interval nothing is slow."""
+    assert ran(took=0.9).slow == ""
+    slow = ran(took=1.5)
+    assert slow.slow == "the last run took 1.5 s, longer than the interval of 1 s"
+    slow.interval = 2.0
+    assert slow.slow == ""
+    assert ran(0.0, took=1.5).slow == ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -206,11 +208,25 @@ def test_rows_are_in_no_synced_trait(table: Recorded) -> None:
 
 
 def test_the_mimebundle_has_a_snapshot(table: Recorded) -> None:
-    """Viewers without a kernel see a table; text/plain is the same on every run."""
+    """Viewers without a kernel see names and counts, and with `persist` rows; the text stays the same."""
     table.show(shown(1, [424242]))
     bundle = table._repr_mimebundle_()
     assert bundle is not None
     data, _ = bundle
-    assert "<td>424242</td>" in data["text/html"]
+    assert "<th>a</th>" in data["text/html"]
+    assert "424242" not in str(bundle)
+    table.persist = True
+    assert "<td>424242</td>" in str(table._repr_mimebundle_())
     assert data["text/plain"] == "LiveTable(title='orders')"
     assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_a_closed_table_is_forgotten() -> None:
+    """A cell that is run again and again leaves no table with its result in memory."""
+    table = Recorded()
+    table.show(shown(1, [1]))
+    reference = weakref.ref(table)
+    table.close()
+    del table
+    gc.collect()
+    assert reference() is None

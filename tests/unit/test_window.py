@@ -176,7 +176,7 @@ def test_the_snapshot_is_escaped() -> None:
     """Neither values nor names nor messages are markup."""
     evil = "<script>alert(1)</script>"
     frame = pd.DataFrame([[evil, None]], columns=[evil, "n"])
-    html = window.html_snapshot(shown(frame, status="error", message=evil))
+    html = window.html_snapshot(shown(frame, status="error", message=evil), persist=True)
     assert "<script" not in html
     assert html.count("&lt;script&gt;") == 3
     assert "<em>NULL</em>" in html
@@ -185,9 +185,20 @@ def test_the_snapshot_is_escaped() -> None:
 def test_the_snapshot_is_bounded_and_says_so() -> None:
     """A long, wide result does not end up in the notebook file."""
     frame = pd.DataFrame({str(n): range(10_000) for n in range(60)})
-    html = window.html_snapshot(shown(frame, truncated=True), max_rows=20)
+    html = window.html_snapshot(shown(frame, truncated=True), persist=True, max_rows=20)
     assert html.count("<tr>") == 21
     assert "first 20 of 10,000 rows · first 50 of 60 columns · truncated · live" in html
+
+
+def test_the_snapshot_has_no_value_unless_asked_for() -> None:
+    """The notebook file names columns and counts rows; a reason may quote a value, so it is out too."""
+    frame = pd.DataFrame({"name": ["canary", "canary"], "n": [1, None]})
+    told = shown(frame, status="error", message='invalid input syntax: "canary"', truncated=True)
+    html = window.html_snapshot(told)
+    assert "canary" not in html
+    for said in ("<th>name</th><th>n</th>", "2 rows · truncated · error", "--persist"):
+        assert said in html
+    assert "canary" in window.html_snapshot(told, persist=True)
 
 
 def test_the_snapshot_before_a_result_says_so() -> None:
