@@ -7,6 +7,7 @@ on a variant with one step left out, where it must not. A harness that cannot fa
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -22,28 +23,13 @@ import pytest
 import pgrt_jupyter as pgrt
 from pgrt_jupyter.engine import refresh
 from pgrt_jupyter.engine.attention import Attention
-from pgrt_jupyter.engine.listener import Listener
 from pgrt_jupyter.testing import wait_until
 
+from ..variants.broken import against, break_engine, noticed, patience
+
 QUERY = "SELECT id, status FROM orders ORDER BY id"
-QUIET = 1.0  # seconds in which a variant that lost a change would have had to repair it
 
 pytestmark = pytest.mark.every_server
-
-
-async def _no_look_up(self: Attention, group: Any) -> None:
-    """Leave out the look-up of writers in flight."""
-
-
-async def _no_hold(self: Listener, keys: Any) -> frozenset[int]:
-    """Leave out saying that somebody waits."""
-    return frozenset()
-
-
-BROKEN: dict[str, tuple[type, str, Callable[..., Any]]] = {
-    "no look-up": (Attention, "look_up_writers", _no_look_up),
-    "no interest": (Listener, "hold", _no_hold),
-}
 
 
 @pytest.fixture
@@ -60,12 +46,7 @@ def shop(dsn: str, connect: Callable[..., Any]) -> Any:
 @pytest.fixture
 def leave_out(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Give a function that breaks the engine in a named way."""
-
-    def leave(step: str) -> None:
-        owner, name, replacement = BROKEN[step]
-        monkeypatch.setattr(owner, name, replacement)
-
-    return leave
+    return functools.partial(break_engine, monkeypatch)
 
 
 @contextlib.contextmanager
@@ -84,24 +65,13 @@ def shown(query: pgrt.LiveQuery) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in query.df.itertuples(index=False)]
 
 
-def converges(query: pgrt.LiveQuery, connection: Any, timeout: float = 10) -> bool:
-    """Say whether the query gets to show what a fresh run shows."""
-    try:
-        wait_until(lambda: shown(query) == fresh(connection), timeout)
-    except TimeoutError:
-        return False
-    return True
-
-
 def check(query: pgrt.LiveQuery, connection: Any, broken: str) -> None:
     """Require convergence as built, and the lack of it where a step was left out."""
-    if broken:
-        assert not converges(query, connection, QUIET), f"{broken!r} went unnoticed"
-    else:
-        assert converges(query, connection)
+    with noticed(broken):
+        wait_until(lambda: shown(query) == fresh(connection), patience(broken))
 
 
-@pytest.mark.parametrize("broken", ["", "no look-up"])
+@against("no look up")
 def test_writer_open_before_subscribing(dsn, connect, shop, leave_out, broken):
     """A transaction that wrote before anybody waited is seen when it commits."""
     with writer(connect) as other, pgrt.Engine(dsn, throttle_ms=0) as engine:
@@ -114,7 +84,7 @@ def test_writer_open_before_subscribing(dsn, connect, shop, leave_out, broken):
         check(query, shop, broken)
 
 
-@pytest.mark.parametrize("broken", ["", "no look-up"])
+@against("no look up")
 def test_writer_that_found_nobody_waiting_and_commits_after_the_run(
     dsn, connect, shop, leave_out, broken
 ):
@@ -132,7 +102,7 @@ def test_writer_that_found_nobody_waiting_and_commits_after_the_run(
         check(query, shop, broken)
 
 
-@pytest.mark.parametrize("broken", ["", "no interest"])
+@against("no interest")
 def test_writer_with_an_old_snapshot(dsn, connect, shop, leave_out, broken):
     """A REPEATABLE READ writer speaks though its snapshot is older than the subscription."""
     if broken:
@@ -145,7 +115,7 @@ def test_writer_with_an_old_snapshot(dsn, connect, shop, leave_out, broken):
         check(query, shop, broken)
 
 
-@pytest.mark.parametrize("broken", ["", "no look-up"])
+@against("no look up")
 def test_writer_with_an_old_snapshot_that_wrote_before(dsn, connect, shop, leave_out, broken):
     """A REPEATABLE READ writer that wrote before the subscription is seen when it commits."""
     if broken:
@@ -157,7 +127,7 @@ def test_writer_with_an_old_snapshot_that_wrote_before(dsn, connect, shop, leave
         check(query, shop, broken)
 
 
-@pytest.mark.parametrize("broken", ["", "no interest"])
+@against("no interest")
 def test_rollback_does_not_use_up_the_interest(dsn, connect, shop, leave_out, broken):
     """A change rolled back is not shown, and the next one that commits is."""
     if broken:
@@ -171,7 +141,7 @@ def test_rollback_does_not_use_up_the_interest(dsn, connect, shop, leave_out, br
         assert "no" not in set(query.df["status"])
 
 
-@pytest.mark.parametrize("broken", ["", "no interest"])
+@against("no interest")
 def test_savepoint_rollback_keeps_what_follows(dsn, connect, shop, leave_out, broken):
     """A notification taken back with its savepoint does not swallow an equal one after it."""
     if broken:
@@ -186,16 +156,16 @@ def test_savepoint_rollback_keeps_what_follows(dsn, connect, shop, leave_out, br
         check(query, shop, broken)
 
 
-@pytest.mark.parametrize("broken", ["", "shared by all"])
-def test_two_engines(dsn, shop, monkeypatch, broken):
+@against("one flag for all")
+def test_two_engines(dsn, shop, leave_out, broken):
     """One engine that lets go does not silence the triggers for another."""
     with pgrt.Engine(dsn, throttle_ms=0) as first, pgrt.Engine(dsn, throttle_ms=60_000) as second:
         query = first.sub("orders", QUERY)
         lazy = second.sub("orders", QUERY)
         shop.execute("UPDATE orders SET status = 'a' WHERE id = 1")
         wait_until(lambda: len({pid for pid, _ in _held(shop)}) == 1)  # the second has let go
-        if broken:  # as if interest were one flag in the database that either may clear
-            monkeypatch.setattr(Attention, "_reconnect", _never)
+        if broken:
+            leave_out(broken)
             shop.execute("SELECT pg_terminate_backend(%s)", (_held(shop)[0][0],))
             wait_until(lambda: not _held(shop))
         shop.execute("UPDATE orders SET status = 'b' WHERE id = 2")
@@ -203,17 +173,17 @@ def test_two_engines(dsn, shop, monkeypatch, broken):
         assert shown(lazy) != fresh(shop)
 
 
-def test_joining_a_query_that_waits_for_its_throttle(dsn, shop):
+@against("no run for who joins")
+def test_joining_a_query_that_waits_for_its_throttle(dsn, shop, leave_out, broken):
     """A second subscriber is shown what was committed before it came, whatever the first waits for."""
+    leave_out(broken)
     with pgrt.Engine(dsn, throttle_ms=60_000) as engine:
         first = engine.sub("first", QUERY)
         shop.execute("UPDATE orders SET status = 'done'")
         assert shown(first) != fresh(shop)
-        assert shown(engine.sub("second", QUERY)) == fresh(shop)
-
-
-async def _never(self: Attention, delay: float) -> None:
-    """Leave out reconnecting."""
+        second = engine.sub("second", QUERY)
+        with noticed(broken):
+            assert shown(second) == fresh(shop)
 
 
 POINTS = ("before holding", "before looking", "before running", "after running")
@@ -228,18 +198,19 @@ def test_every_step(dsn, connect, shop, monkeypatch, writes, commits):
         _at(monkeypatch, writes, lambda: other.execute("UPDATE orders SET status = 'done'"))
         _at(monkeypatch, commits, lambda: other.execute("COMMIT"))
         query = engine.sub("orders", QUERY)
-        assert converges(query, shop)
+        wait_until(lambda: shown(query) == fresh(shop))
         assert set(query.df["status"]) == {"done"}
 
 
 def test_every_step_needs_the_look_up(dsn, connect, shop, monkeypatch, leave_out):
     """Without the look-up, a writer that began before the keys were held is lost for good."""
-    leave_out("no look-up")
+    broken = "no look up"
+    leave_out(broken)
     with writer(connect) as other, pgrt.Engine(dsn, throttle_ms=0) as engine:
         _at(monkeypatch, POINTS[0], lambda: other.execute("UPDATE orders SET status = 'done'"))
         _at(monkeypatch, "after running", lambda: other.execute("COMMIT"))
         query = engine.sub("orders", QUERY)
-        assert not converges(query, shop, QUIET)
+        check(query, shop, broken)
 
 
 def _at(monkeypatch: pytest.MonkeyPatch, point: str, act: Callable[[], Any]) -> None:
