@@ -8,8 +8,7 @@ CREATE OR REPLACE FUNCTION _pgrt.image(_pgrt_row record)
  SET "IntervalStyle" TO 'postgres'
  SET bytea_output TO 'hex'
  SET extra_float_digits TO '1'
-AS $function$
-BEGIN
+AS $function$BEGIN
   RETURN (
     SELECT pg_catalog.jsonb_build_object(
       'v', coalesce(pg_catalog.jsonb_object_agg(f.key, f.value) FILTER (WHERE NOT f.large), '{}'),
@@ -63,9 +62,9 @@ BEGIN
       IF EXISTS (SELECT FROM _pgrt_new OFFSET 100) THEN
         _pgrt_changed := NULL;
       ELSE
-        SELECT CASE WHEN pg_catalog.bool_or(_pgrt_o."id" IS NULL OR _pgrt_n."id" IS NULL) THEN NULL ELSE pg_catalog.array_remove(ARRAY[CASE WHEN pg_catalog.bool_or(pg_catalog.record_image_ne(ROW(_pgrt_o."id"), ROW(_pgrt_n."id"))) THEN 627131719 END, CASE WHEN pg_catalog.bool_or(CASE WHEN pg_catalog.pg_column_size(_pgrt_o."Sta""tus") > 32000 OR pg_catalog.pg_column_size(_pgrt_n."Sta""tus") > 32000 THEN true ELSE pg_catalog.record_image_ne(ROW(_pgrt_o."Sta""tus"), ROW(_pgrt_n."Sta""tus")) END) THEN 1132254348 END, CASE WHEN pg_catalog.bool_or(CASE WHEN pg_catalog.pg_column_size(_pgrt_o."amount") > 32000 OR pg_catalog.pg_column_size(_pgrt_n."amount") > 32000 THEN true ELSE pg_catalog.record_image_ne(ROW(_pgrt_o."amount"), ROW(_pgrt_n."amount")) END) THEN 1329125756 END]::pg_catalog.int8[], NULL) END
+        SELECT CASE WHEN pg_catalog.bool_or(pg_catalog.num_nulls(_pgrt_o."id") > 0 OR pg_catalog.num_nulls(_pgrt_n."id") > 0) THEN NULL ELSE pg_catalog.array_remove(ARRAY[CASE WHEN pg_catalog.bool_or(pg_catalog.record_image_ne(ROW(_pgrt_o."id"), ROW(_pgrt_n."id"))) THEN 627131719 END, CASE WHEN pg_catalog.bool_or(CASE WHEN pg_catalog.pg_column_size(_pgrt_o."Sta""tus") > 32000 OR pg_catalog.pg_column_size(_pgrt_n."Sta""tus") > 32000 THEN true ELSE pg_catalog.record_image_ne(ROW(_pgrt_o."Sta""tus"), ROW(_pgrt_n."Sta""tus")) END) THEN 1132254348 END, CASE WHEN pg_catalog.bool_or(CASE WHEN pg_catalog.pg_column_size(_pgrt_o."amount") > 32000 OR pg_catalog.pg_column_size(_pgrt_n."amount") > 32000 THEN true ELSE pg_catalog.record_image_ne(ROW(_pgrt_o."amount"), ROW(_pgrt_n."amount")) END) THEN 1329125756 END]::pg_catalog.int8[], NULL) END
           INTO _pgrt_changed
-          FROM _pgrt_old AS _pgrt_o FULL JOIN _pgrt_new AS _pgrt_n ON _pgrt_o."id"::pg_catalog.text = _pgrt_n."id"::pg_catalog.text;
+          FROM _pgrt_old AS _pgrt_o FULL JOIN _pgrt_new AS _pgrt_n ON ROW(_pgrt_o."id")::pg_catalog.record *= ROW(_pgrt_n."id")::pg_catalog.record;
       END IF;
 
     END IF;
@@ -92,37 +91,50 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
       IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
         INSERT INTO _pgrt.changes (relation, operation, new)
-          SELECT OID, 'I', _pgrt.image(_pgrt_n) FROM _pgrt_new AS _pgrt_n;
+          SELECT OID, 'I', _pgrt.image(_pgrt_n.*) FROM _pgrt_new AS _pgrt_n;
         _pgrt_images := ' i';
       END IF;
     ELSIF TG_OP = 'DELETE' THEN
       IF NOT EXISTS (SELECT FROM _pgrt_old OFFSET 1000) THEN
         INSERT INTO _pgrt.changes (relation, operation, old)
-          SELECT OID, 'D', _pgrt.image(_pgrt_o) FROM _pgrt_old AS _pgrt_o;
+          SELECT OID, 'D', _pgrt.image(_pgrt_o.*) FROM _pgrt_old AS _pgrt_o;
         _pgrt_images := ' i';
       END IF;
     ELSIF NOT _pgrt_many THEN
       INSERT INTO _pgrt.changes (relation, operation, old, new)
-        SELECT OID, 'U', _pgrt.image(_pgrt_o), _pgrt.image(_pgrt_n)
+        SELECT OID, 'U', _pgrt.image(_pgrt_o.*), _pgrt.image(_pgrt_n.*)
         FROM _pgrt_old AS _pgrt_o, _pgrt_new AS _pgrt_n LIMIT 1;
       _pgrt_images := ' i';
     ELSIF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
       INSERT INTO _pgrt.changes (relation, operation, old, new)
-        SELECT OID, CASE WHEN _pgrt_o."id" IS NULL THEN 'I' WHEN _pgrt_n."id" IS NULL THEN 'D' ELSE 'U' END,
-               CASE WHEN NOT (_pgrt_o."id" IS NULL) THEN _pgrt.image(_pgrt_o) END,
-               CASE WHEN NOT (_pgrt_n."id" IS NULL) THEN _pgrt.image(_pgrt_n) END
-        FROM _pgrt_old AS _pgrt_o FULL JOIN _pgrt_new AS _pgrt_n ON _pgrt_o."id"::pg_catalog.text = _pgrt_n."id"::pg_catalog.text;
+        SELECT OID, CASE WHEN pg_catalog.num_nulls(_pgrt_o."id") > 0 THEN 'I' WHEN pg_catalog.num_nulls(_pgrt_n."id") > 0 THEN 'D' ELSE 'U' END,
+               CASE WHEN NOT (pg_catalog.num_nulls(_pgrt_o."id") > 0) THEN _pgrt.image(_pgrt_o.*) END,
+               CASE WHEN NOT (pg_catalog.num_nulls(_pgrt_n."id") > 0) THEN _pgrt.image(_pgrt_n.*) END
+        FROM _pgrt_old AS _pgrt_o FULL JOIN _pgrt_new AS _pgrt_n ON ROW(_pgrt_o."id")::pg_catalog.record *= ROW(_pgrt_n."id")::pg_catalog.record;
       _pgrt_images := ' i';
 
     END IF;
+  END IF;
+  IF pg_catalog.current_setting('pgrt.notify', true) = 'off' THEN
+    -- A session that prepares its transactions may not send: the engines' audit finds this mark.
+    INSERT INTO _pgrt.changes (relation, operation, new)
+      VALUES (OID, '?', pg_catalog.to_jsonb(pg_catalog.statement_timestamp()));
+    RETURN NULL;
   END IF;
   PERFORM pg_catalog.pg_notify('pgrt_jupyter', 'OID ' || pg_catalog.left(TG_OP, 1) || ' '
     || coalesce(pg_catalog.array_to_string(_pgrt_changed, ','), '*') || _pgrt_images);
   RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
-  -- Nothing of ours may fail a write: tell the engines to look for themselves.
+  -- Nothing of ours may fail a write: tell the engines to look for themselves. Where locks, memory or
+  -- disk are short, a notification could fail the commit, so it is a mark; so it is for who may not send.
   BEGIN
-    PERFORM pg_catalog.pg_notify('pgrt_jupyter', 'OID ? ' || SQLSTATE);
+    IF pg_catalog.left(SQLSTATE, 2) = '53'
+       OR pg_catalog.current_setting('pgrt.notify', true) = 'off' THEN
+      INSERT INTO _pgrt.changes (relation, operation, new)
+        VALUES (OID, '?', pg_catalog.to_jsonb(pg_catalog.statement_timestamp()));
+    ELSIF pg_catalog.pg_notification_queue_usage() <= 0.5 THEN
+      EXECUTE pg_catalog.format('NOTIFY pgrt_jupyter, %L', 'OID ? ' || SQLSTATE);
+    END IF;
   EXCEPTION WHEN OTHERS THEN
     NULL;
   END;

@@ -259,6 +259,19 @@ def test_lost_triggers_are_put_back(damage: str, engine: pgrt.Engine, db: Connec
     wait_until(lambda: lq.status == "live")
 
 
+def test_every_query_on_a_table_catches_up_when_its_triggers_are_put_back(
+    engine: pgrt.Engine, db: Connection
+) -> None:
+    """The check of one query mends what others, too, have missed."""
+    texts = [ORDERS, "SELECT status, id FROM orders ORDER BY id", "SELECT max(status) FROM orders"]
+    queries = [engine.sub(f"query {number}", text) for number, text in enumerate(texts)]
+    with db.transaction():
+        db.execute("DROP TRIGGER _pgrt_update ON orders")
+        db.execute("UPDATE orders SET status = 'unheard' WHERE id = 1")
+    for query, text in zip(queries, texts, strict=True):
+        query.wait_for(shows(db, text))
+
+
 def test_a_table_made_anew_is_followed(engine: pgrt.Engine, db: Connection) -> None:
     """DROP and CREATE of the same name is another table, and its changes arrive."""
     lq = engine.sub("orders", ORDERS)
@@ -478,11 +491,15 @@ def test_a_standby_and_a_pooler_are_recognised(
     """The session's own answers tell a server on which nothing would ever be heard."""
     original = Listener._execute
 
-    async def execute(self: Listener, query: Any, params: Any = None) -> list[tuple[Any, ...]]:
+    async def execute(self: Listener, query: Any, *rest: Any, **options: Any) -> list[Any]:
         if "pg_is_in_recovery" in str(query):
             return [answer]
-        return await original(self, query, params)
+        return await original(self, query, *rest, **options)
 
+    async def nothing(self: Listener) -> bool:
+        return False
+
+    monkeypatch.setattr(Listener, "_prove_through_pooler", nothing)
     monkeypatch.setattr(Listener, "_execute", execute)
     with pgrt.Engine(dsn) as engine:
         lq = engine.sub("orders", ORDERS)
