@@ -3,6 +3,7 @@
 # make lab    JupyterLab on notebooks/
 # make check  the quick part of make test: format, lint, types, imports, unit tests
 # make bench  measurements, which make test leaves out
+# make soak   100 writes a second and a fault a minute for MINUTES, each DataFrame compared again and again
 # make setup  what all of them share: Python packages into .venv, the table's JavaScript
 # make clean  remove all of that
 
@@ -22,7 +23,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Without its bytecode JupyterLab takes twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup check test chromium demo lab bench clean
+MINUTES ?= 60
+
+.PHONY: setup check test chromium demo lab bench soak clean
 .NOTPARALLEL:
 
 setup: $(PACKAGES) $(NODE) $(MODULES) $(JS)
@@ -84,6 +87,10 @@ lab: setup
 
 bench: setup
 	pytest tests/benchmarks -s -o python_files='bench_*.py' </dev/null
+
+soak: setup
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+	$(BIN)/python -m tests.oracle --minutes $(MINUTES) --go-on
 
 clean:
 	rm -rf .venv js/node_modules pgrt_jupyter/static .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
