@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MINUTES ?= 60
 
-.PHONY: setup check test chromium demo lab bench soak clean
+.PHONY: setup check test chromium pgbouncer demo lab bench soak clean
 .NOTPARALLEL:
 
 setup: $(PACKAGES) $(NODE) $(MODULES) $(JS)
@@ -67,7 +67,7 @@ check: setup
 	cd js && npm run --silent check && npm run --silent test
 	pytest tests/unit </dev/null
 
-test: check chromium
+test: check chromium pgbouncer
 	pytest tests notebooks --nbval-lax --ignore=tests/unit </dev/null
 
 # Browser tests drive the system's Chromium, or the one PGRT_CHROMIUM names.
@@ -77,6 +77,13 @@ chromium:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 	else \
 		echo "The browser tests need Chromium: install it, or set PGRT_CHROMIUM to its path." >&2; exit 1; \
+	fi
+
+# Its tests are skipped where it is missing. With systemd the package would start a service nobody asked for.
+pgbouncer:
+	@if command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || test -d /run/systemd/system; then :; \
+	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq pgbouncer >/dev/null || true; \
 	fi
 
 demo: setup

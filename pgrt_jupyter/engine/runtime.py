@@ -247,7 +247,7 @@ class Runtime:
                 group.reanalyse = True
             else:
                 await self._preparation.ensure_capture(group)
-        except (PgrtError, psycopg.Error) as error:
+        except Exception as error:  # whatever it is, the query runs again
             log.info("checking triggers failed, the audit will do it: %s", error)
         self.changed(group)
 

@@ -178,6 +178,8 @@ def _dial(conninfo: Conninfo) -> Connection:
         connection = psycopg.connect(conninfo.value, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         failure = unavailable(error, conninfo, reason(error, conninfo))
+    except OSError as error:  # no file descriptor to be had
+        failure = unavailable(error, conninfo)
     if failure is not None:
         raise failure from None  # the driver's frames hold the password
     forks.remember(connection)

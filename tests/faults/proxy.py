@@ -17,6 +17,7 @@ Faults, each in effect when its call returns and until `heal()`:
     reset()              every connection is reset (RST, no FIN); not a state, so nothing to heal
     sever()              refuse() and reset(): the cable is out
     drop_held()          what was swallowed is lost for good: those connections are reset
+    drop_stranded()      ends what strand() began: those connections are reset
     strand()             every connection there is swallows all from now on, even after heal()
 
 `way` is Way.UP (to the server), Way.DOWN (to the client) or Way.BOTH. `point_at(target)` sends new
@@ -280,6 +281,10 @@ class Proxy:
     def strand(self) -> None:
         """Have every connection swallow all for good, as a middlebox does that forgot them."""
         self._do(lambda: [setattr(link, "stranded", True) for link in self._links])
+
+    def drop_stranded(self) -> None:
+        """Reset the connections that swallow all."""
+        self._do(lambda: [link.reset() for link in list(self._links) if link.stranded])
 
     def heal(self) -> None:
         """End every fault; what was held goes on its way."""

@@ -72,7 +72,9 @@ def value(lq: pgrt.LiveQuery) -> int:
 def test_queries_run_on_the_standby_and_follow_the_primary(
     engine: pgrt.Engine, writer: Any
 ) -> None:
-    here = engine.sub("here", "SELECT n, current_setting('in_hot_standby') AS standby FROM counters")
+    here = engine.sub(
+        "here", "SELECT n, current_setting('in_hot_standby') AS standby FROM counters"
+    )
     for n in range(1, 50):
         writer.execute("UPDATE counters SET n = %s", (n,))
         here.wait_for(lambda df, n=n: df["n"].iloc[0] == n)
