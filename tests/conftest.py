@@ -65,7 +65,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what is quick first, and browsers last: Playwright keeps a loop running on this thread."""
-    order = ["unit", "integration", "variants", "oracle", "soak", "jupyter", "faults", "notebooks", "browser"]
+    order = [
+        "unit",
+        "integration",
+        "variants",
+        "oracle",
+        "soak",
+        "jupyter",
+        "faults",
+        "notebooks",
+        "browser",
+    ]
 
     def place(item: pytest.Item) -> int:
         return next((i for i, name in enumerate(order) if name in item.path.parts), len(order))
