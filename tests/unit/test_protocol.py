@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pgrt_jupyter import protocol, window
+from pgrt_jupyter import incoming, window
 from pgrt_jupyter.viewer import Viewer
 
 SAMPLES = Path(__file__).parent.parent / "protocol"
@@ -54,19 +54,19 @@ def test_the_kernel_writes_the_sample_messages() -> None:
 @pytest.mark.parametrize("message", BROWSER["valid"], ids=lambda message: message["type"])
 def test_a_browsers_message_is_read(message: dict[str, Any]) -> None:
     """A valid message comes out as it went in."""
-    assert protocol.read(message) == message
+    assert incoming.read(message) == message
 
 
 @pytest.mark.parametrize("message", BROWSER["invalid"], ids=json.dumps)
 def test_a_hostile_message_is_dropped(message: object) -> None:
     """What is not a message of the protocol is nothing."""
-    assert protocol.read(message) is None
+    assert incoming.read(message) is None
 
 
 def test_unknown_fields_do_not_get_in() -> None:
     """Only the fields of the message's type are taken."""
     message = {"type": "bye", "seq": 1, "viewer": "a", "start": -1, "sql": "DROP"}
-    assert protocol.read(message) == {"type": "bye", "seq": 1, "viewer": "a"}
+    assert incoming.read(message) == {"type": "bye", "seq": 1, "viewer": "a"}
 
 
 def test_no_message_has_a_field_named_id() -> None:
