@@ -53,7 +53,7 @@ $(MODULES): | $(NODE)
 	cd js && npm ci --loglevel=error
 	touch $@
 
-$(JS): $(MODULES) $(wildcard js/src/*)
+$(JS): $(MODULES) js/build.mjs $(wildcard js/src/*)
 	cd js && npm run --silent build
 
 check: setup

@@ -1,6 +1,6 @@
 // Words and numbers a person reads.
 
-import type { State } from "./protocol";
+import type { Cell, Column, State } from "./protocol";
 
 const counted = new Intl.NumberFormat("en-US");
 
@@ -33,4 +33,55 @@ export function oneLine(text: string): string {
 
 export function exactTime(state: State): string {
   return state.refreshed_at ? `Result of ${new Date(state.refreshed_at).toLocaleString()}` : "";
+}
+
+/** How a value looks in its cell. */
+export interface Look {
+  text: string;
+  /** A class that tells what is no plain value: pending, null, empty, special. */
+  mark: string;
+  hint: string;
+}
+
+const LONG = 30;
+
+/** Say how a value is shown; undefined is one that is not here yet. */
+export function display(value: Cell | undefined, column: Column, isGrouped: boolean): Look {
+  if (value === undefined) return { text: "", mark: "pending", hint: "" };
+  if (value === null) return { text: "NULL", mark: "null", hint: "" };
+  if (value === "") return { text: "", mark: "empty", hint: "An empty text" };
+  if (column.kind === "number") {
+    if (/^-?(NaN|Inf)/.test(value)) return { text: value, mark: "special", hint: "" };
+    const text = isGrouped ? grouped(value) : value;
+    return { text, mark: "", hint: text.length > LONG ? value : "" };
+  }
+  const text = oneLine(value);
+  return { text, mark: "", hint: hint(value, column) };
+}
+
+function hint(value: string, column: Column): string {
+  if (column.type === "timestamptz") return localTime(value) || value;
+  return value.length > LONG ? value : "";
+}
+
+/** Tell an instant in the time zone of who looks. */
+export function localTime(value: string): string {
+  const iso = value.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00");
+  const at = new Date(iso);
+  if (Number.isNaN(at.getTime())) return "";
+  return at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+}
+
+/** Put separators into five digits and more before the point; the digits themselves stay as they came. */
+export function grouped(text: string): string {
+  const parts = /^(-?)(\d{5,})(\.\d+)?$/.exec(text);
+  if (!parts) return text;
+  const [, sign, digits, fraction] = parts;
+  return `${sign}${digits?.replace(/\B(?=(\d{3})+$)/g, ",")}${fraction ?? ""}`;
+}
+
+export function bytes(count: number): string {
+  if (count < 1000) return `${count} B`;
+  if (count < 1_000_000) return `${(count / 1000).toFixed(0)} kB`;
+  return `${(count / 1_000_000).toFixed(1)} MB`;
 }
