@@ -43,6 +43,8 @@ identity is at least `before.next` is new.
 the window moves along, by `shift` rows: the view moves its scroll position by that much, or by what
 it finds itself, looking up the identity of a row on its screen in the new window.
 
+A new arrangement moves nothing: the window keeps its row numbers.
+
 *Patches.* `rows` null: the same rows in the same places. Else it lists the new window's rows in
 order, as pieces: held ones by their place in the old window, others with their text. `changes` are
 cells of the window as it is then.
@@ -57,7 +59,7 @@ for each view, and one part.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict, final
 
 Kind = Literal["number", "text", "boolean", "time", "json", "binary"]
 Cell = str | None
@@ -68,6 +70,7 @@ Operator = Literal[
 ]
 Mode = Literal["replace", "add", "remove", "toggle"]
 Verb = Literal["pause", "resume", "refresh"]
+
 
 class Column(TypedDict):
     """Name a column, its PostgreSQL type and how to draw it."""
@@ -144,6 +147,7 @@ class Window(TypedDict):
     selected: NotRequired[Selected]
 
 
+@final
 class Held(TypedDict):
     """Stand for rows the viewer has, by their place in the window it holds."""
 
@@ -151,6 +155,7 @@ class Held(TypedDict):
     count: int
 
 
+@final
 class Come(TypedDict):
     """Carry rows the viewer does not have."""
 

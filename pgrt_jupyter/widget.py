@@ -1,8 +1,12 @@
 """Show a result as a live table in a notebook, fed from any thread.
 
 The front end gets rows as custom messages (`protocol`), pushed by whatever thread calls `show`, so
-that a table moves while a cell keeps the kernel's main thread busy. `viewer` decides what each view
-gets; this module holds the lock, the comm and the thread that watches over unacknowledged pushes.
+that a table moves while a cell keeps the kernel's main thread busy. `content` knows what is displayed,
+`viewer` decides what each view gets of it, `answers` answers its requests; this module holds the lock,
+the comm and the thread that watches over unacknowledged pushes.
+
+One lock guards everything, and nothing that takes long or calls others is done with it held, but
+sending: it puts a message into a queue, and the order of messages is that of the decisions.
 """
 
 from __future__ import annotations
@@ -20,7 +24,10 @@ from typing import Any
 import anywidget
 import traitlets
 
-from . import protocol, window
+from . import arrangement, export, incoming, protocol, window
+from .answers import Answers
+from .content import Content
+from .shared import Shared
 from .viewer import Viewer
 from .window import Shown
 
@@ -37,26 +44,41 @@ def _bundle() -> pathlib.Path:
     return path
 
 
-class LiveTable(anywidget.AnyWidget):
+class LiveTable(Shared, anywidget.AnyWidget):
     """Show the last `Shown` it was given, in as many views as there are.
 
-    `on_viewers` is called with the number of views whenever it changes, on any thread.
+    `on_viewers` is called with the number of views whenever it changes, on any thread; `act`, on any
+    thread as well, with "pause", "resume" or "refresh" when somebody asks for it in a browser.
+    Observers of `sort`, `search`, `filters` and `selected` run on the kernel's main loop when it was a
+    browser or an update that changed them.
     """
 
     _esm = _bundle()
     title = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(320).tag(sync=True)  # CSS pixels
 
-    def __init__(self, *, title: str, height: int = 320) -> None:
+    def __init__(
+        self,
+        *,
+        title: str,
+        height: int = 320,
+        sort: Any = None,
+        search: str = "",
+        filters: Any = None,
+        act: Callable[[str], None] | None = None,
+    ) -> None:
         self._lock = threading.RLock()
         self._viewers_changed = threading.Condition(self._lock)
-        self._shown = window.NOTHING
-        self._text = window.Text(None)
         self._viewers: dict[str, Viewer] = {}
         self._seq = itertools.count(1)
         self._watcher: threading.Thread | None = None
         self._asked = False
         self._closed = False
+        content = Content(self._lock, lambda: bool(self._viewers), self._news)
+        content.arrangement = arrangement.read(sort, search, filters)
+        self._share(self._lock, content)
+        self._answers = Answers(self._lock, content, self._send_answer)
+        self._act = act
         self.on_viewers: Callable[[int], None] | None = None
         self._outside = _outside_cells()
         self._outside.copy().run(
@@ -66,13 +88,19 @@ class LiveTable(anywidget.AnyWidget):
 
     def show(self, shown: Shown) -> None:
         """Show a result or a new status; callable from any thread."""
-        with self._lock:
-            if shown.frame is not self._shown.frame:
-                self._text = window.Text(shown.frame)
-            self._shown = shown
-            for viewer in self._viewers.values():
-                viewer.behind = True
-            self._push()
+        self._content.show(shown)
+
+    def to_csv(self, path: str | pathlib.Path | None = None, *, raw: bool = False) -> str | None:
+        """Write the rows that pass the filters, sorted as shown, as CSV: into a file, or return it.
+
+        Text that a spreadsheet would take for a formula gets an apostrophe in front, unless `raw`.
+        """
+        written = export.Export(self._content.current(), raw=raw, size=1 << 23).parts()
+        if path is None:
+            return "".join(written)
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.writelines(written)
+        return None
 
     def close(self) -> None:
         """Close the table in every browser, its layout with it; a second call does nothing."""
@@ -83,6 +111,7 @@ class LiveTable(anywidget.AnyWidget):
             watcher = self._watcher
         if watcher is not None and watcher is not threading.current_thread():
             watcher.join()
+        self._content.worker.close()
         layout = self.layout
         super().close()
         layout.close()
@@ -100,41 +129,70 @@ class LiveTable(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        return {**data, "text/html": window.html_snapshot(self._shown)}, metadata
+        return {**data, "text/html": window.html_snapshot(self._content.shown)}, metadata
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
         """Take a browser's message, on whatever thread the kernel handles comms."""
-        request = protocol.read(content)
+        request = incoming.read(content)
         if request is None:
             return
         before = self.viewers
         with self._lock:
-            if not self._closed:
-                self._answer(request)
+            viewer = None if self._closed else self._meet(request)
             after = self.viewers
+        if viewer is not None:
+            self._answer(viewer, request)
         self._tell(before, after)
 
-    def _answer(self, request: protocol.Request) -> None:
+    def _meet(self, request: protocol.Request) -> Viewer | None:
+        """Keep the list of views; give the one that is to be answered."""
         token = request["viewer"]
         if request["type"] == "bye":
-            self._viewers.pop(token, None)
-            return
+            self._dismiss(token)
+            return None
         viewer = self._viewers.get(token)
         if viewer is None:
             if request["type"] != "hello" or len(self._viewers) >= MAX_VIEWERS:
-                return
+                return None
             viewer = self._viewers[token] = Viewer(token)
             self._watch()
         viewer.heard()
+        return viewer
+
+    def _answer(self, viewer: Viewer, request: protocol.Request) -> None:
+        """Do what a view says or asks for, and send it what is due."""
         match request["type"]:
-            case "hello" | "window":
-                viewer.want(request["start"], request["count"])
-                self._send_to(viewer)
-            case "beat":
+            case "hello" | "window" | "ack" | "beat":
+                self._keep_up(viewer, request)
+            case "act" if self._act is not None and self._content.shown.acts:
+                self._act(request["verb"])
+        self._answers.answer(viewer, request)
+        self._content.renew()
+        with self._lock:
+            self._push()
+        self._tell_observers_soon()
+
+    def _keep_up(self, viewer: Viewer, request: protocol.Request) -> None:
+        """Note what a view holds and wants."""
+        with self._lock:
+            match request["type"]:
+                case "hello" | "window":
+                    rows = (request["start"], request["count"])
+                    viewer.want(*rows, request["anchor"], request["revision"])
+                    if request["type"] == "hello":
+                        viewer.forget()
+                case "beat":
+                    viewer.behind = True
+                case "ack":
+                    viewer.acknowledge(request["of"])
+
+    def _news(self) -> None:
+        """Send every view what is displayed now, and tell observers."""
+        with self._lock:
+            for viewer in self._viewers.values():
                 viewer.behind = True
-            case "ack":
-                viewer.acknowledge(request["of"])
-        self._push()
+            self._push()
+        self._tell_observers_soon()
 
     def _push(self) -> None:
         now = time.monotonic()
@@ -143,14 +201,35 @@ class LiveTable(anywidget.AnyWidget):
                 self._send_to(viewer)
 
     def _send_to(self, viewer: Viewer) -> None:
+        if self._content.displayed is None:
+            return  # being worked out
         message = viewer.compose(
-            self._shown,
-            self._text,
+            self._content.displayed,
+            self._content.selection,
             seq=next(self._seq),
             now=time.monotonic(),
             clock=dt.datetime.now(dt.UTC),
         )
         self._outside.copy().run(self.send, message)
+
+    def _send_answer(self, viewer: str, answer: dict[str, Any], buffer: bytes | None) -> int:
+        """Send an answer to a view that is still there; with the lock held."""
+        seq = next(self._seq)
+        if viewer in self._viewers:
+            message = {**answer, "seq": seq, "viewer": viewer}
+            if buffer is not None:
+                message["name"] = export.file_name(self.title)
+            self._outside.copy().run(self.send, message, None if buffer is None else [buffer])
+        return seq
+
+    def _dismiss(self, token: str) -> None:
+        """Let go of a view; with the lock held."""
+        self._viewers.pop(token, None)
+        self._answers.exports.stop(token)
+        self._viewers_changed.notify_all()
+
+    def _on_main(self, call: Callable[[], None]) -> None:
+        _when_free(call)
 
     def _tell(self, before: int, after: int) -> None:
         if before != after and self.on_viewers is not None:
@@ -181,7 +260,7 @@ class LiveTable(anywidget.AnyWidget):
             for viewer in list(self._viewers.values()):
                 viewer.free(TICK)
                 if viewer.is_gone:
-                    del self._viewers[viewer.token]
+                    self._dismiss(viewer.token)
             self._viewers_changed.notify_all()
             after = self.viewers
         self._tell(before, after)

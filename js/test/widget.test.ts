@@ -77,7 +77,7 @@ test("the grid names its size and its rows", () => {
   model.deliver(fromKernel.first);
   const grid = el.querySelector("[role=grid]");
   expect(grid?.getAttribute("aria-rowcount")).toBe("5");
-  expect(grid?.getAttribute("aria-colcount")).toBe("3");
+  expect(grid?.getAttribute("aria-colcount")).toBe("4");
   const indexes = [...el.querySelectorAll("tbody tr")].map((row) =>
     row.getAttribute("aria-rowindex"),
   );

@@ -182,7 +182,7 @@ def test_results_may_come_from_any_thread(table: Recorded) -> None:
     table.receive("ack", of=table.sent[-1]["seq"])
     seqs = [message["seq"] for message in table.sent]
     assert seqs == sorted(seqs)
-    assert table.sent[-1]["state"]["version"] == table._shown.version
+    assert table.sent[-1]["state"]["version"] == table._content.shown.version
 
 
 def test_closing_leaves_nothing(table: Recorded) -> None:
