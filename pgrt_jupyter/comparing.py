@@ -110,7 +110,10 @@ class Numbers:
             op = "le" if op in ("lt", "le") else "gt"  # `scaled` is the next smaller one
         number = self._number(scaled)
         if number is None:
-            return _always(self.data, (op in ("gt", "ge")) == (scaled < 0) or op == "ne")
+            greater = scaled < 0  # than it is every number that the column can hold
+            return _always(
+                self.data, op == "ne" or op in (("gt", "ge") if greater else ("lt", "le"))
+            )
         return _OPERATIONS[op](self.data, number)
 
     def among(self, typed: Sequence[str]) -> Mask:

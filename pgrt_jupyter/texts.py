@@ -63,10 +63,12 @@ def decimals(column: pd.Series[Any]) -> pa.ChunkedArray | None:
         return None
     written = pa.array(list(map(str, column.array)), pa.string())
     missing = pc.is_in(written, value_set=pa.array([str(pd.NA), str(None)]))
-    data = pa.chunked_array([pc.if_else(missing, pa.scalar(None, pa.string()), written)])
-    if pc.any(pc.match_substring(data, "E")).as_py():  # an exponent, which PostgreSQL never writes
-        return None
-    return data
+    written = pc.if_else(missing, pa.scalar(None, pa.string()), written)
+    odd = pc.fill_null(pc.match_substring(written, "E"), False)
+    if pc.any(odd).as_py():  # an exponent, which PostgreSQL never writes
+        by_hand = [format(value, "f") for value in column.array[np.asarray(odd)]]
+        written = pc.replace_with_mask(written, odd, pa.array(by_hand, pa.string()))
+    return pa.chunked_array([written])
 
 
 def alphabet(column: pd.Series[Any], type_name: str) -> str | None:
