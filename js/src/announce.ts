@@ -10,7 +10,11 @@ export class Announcer {
   #removed = 0;
   #saidAt = -EVERY;
 
-  constructor(private readonly say: (text: string) => void) {}
+  readonly #say: (text: string) => void;
+
+  constructor(say: (text: string) => void) {
+    this.#say = say;
+  }
 
   /** Note rows that came and went; several updates become one sentence. */
   changed(added: number, removed: number, now: number): void {
@@ -21,7 +25,7 @@ export class Announcer {
 
   /** Say something at once: an answer to what a person did. */
   now(text: string): void {
-    this.say(text);
+    this.#say(text);
   }
 
   /** Say what has gathered, when it is time; call about once a second. */
@@ -32,6 +36,6 @@ export class Announcer {
     if (this.#added) parts.push(`${rows(this.#added)} added`);
     if (this.#removed) parts.push(`${rows(this.#removed)} removed`);
     this.#added = this.#removed = 0;
-    this.say(parts.join(", "));
+    this.#say(parts.join(", "));
   }
 }

@@ -58,23 +58,18 @@ const SIGNS: Record<Operator, string> = {
   null: "is NULL",
   notnull: "is not NULL",
 };
-const WORDS: Partial<Record<Operator, string>> = {
-  eq: "= equal to",
-  ne: "≠ not equal to",
-  lt: "< less than",
-  le: "≤ at most",
-  gt: "> more than",
-  ge: "≥ at least",
-};
-const TIME_WORDS: Partial<Record<Operator, string>> = {
-  lt: "< before",
-  le: "≤ up to",
-  gt: "> after",
-  ge: "≥ from",
+const COMPARED: Partial<Record<Operator, [plain: string, time: string]>> = {
+  eq: ["equal to", "at"],
+  ne: ["not equal to", "not at"],
+  lt: ["less than", "before"],
+  le: ["at most", "up to"],
+  gt: ["more than", "after"],
+  ge: ["at least", "from"],
 };
 
 export function words(operator: Operator, kind: Kind): string {
-  return (kind === "time" ? TIME_WORDS[operator] : undefined) ?? WORDS[operator] ?? SIGNS[operator];
+  const compared = COMPARED[operator];
+  return compared ? `${SIGNS[operator]} ${compared[kind === "time" ? 1 : 0]}` : SIGNS[operator];
 }
 
 /** Say a condition in a few words. */

@@ -1,6 +1,6 @@
 // The line above the table: name, state, age, what is missing; search and what can be done.
 
-import { make, mark, write } from "./dom";
+import { make, mark, on, write } from "./dom";
 import { age, exactTime } from "./format";
 import { type Icon, icon } from "./icons";
 import type { State } from "./protocol";
@@ -16,14 +16,18 @@ export interface BarActs {
 }
 
 export class Bar {
-  readonly element = make("div", "bar");
+  readonly el = make("div", "bar");
   readonly message = make("div", "message", { role: "status" });
   readonly #title = make("span", "title");
   readonly #badge = make("span", "badge", { role: "status" });
   readonly #age = make("span", "age");
-  readonly #truncated = make("span", "chip");
+  readonly #truncated = make(
+    "span",
+    "chip",
+    { title: "The query has more rows than its limit allows" },
+    "truncated",
+  );
   readonly #hint = make("span", "chip", { role: "status" });
-  readonly #box = make("label", "search");
   readonly #input = make("input", "", {
     type: "search",
     placeholder: "Search",
@@ -31,36 +35,33 @@ export class Bar {
     autocomplete: "off",
     spellcheck: "false",
   });
+  readonly #box = make("label", "search", {}, icon("search"), this.#input);
   readonly #pause: HTMLButtonElement;
   readonly #refresh: HTMLButtonElement;
   #state: State | undefined;
   #receivedAt = 0;
   #typing = 0;
 
-  constructor(
-    title: string,
-    private readonly acts: BarActs,
-    signal: AbortSignal,
-  ) {
+  readonly #acts: BarActs;
+
+  constructor(title: string, acts: BarActs, signal: AbortSignal) {
+    this.#acts = acts;
     this.#pause = tool("pause", "Pause", () => acts.pause());
     this.#refresh = tool("refresh", "Refresh now", () => acts.refresh());
     const more = tool("more", "Columns, copy, export", () => acts.more(more));
     mark(more, "aria-haspopup", "menu");
     mark(more, "aria-expanded", "false");
-    this.#box.append(icon("search"), this.#input);
-    const tools = make("span", "tools", { role: "toolbar", "aria-label": "Table" });
-    tools.append(this.#pause, this.#refresh, more);
+    const named = { role: "toolbar", "aria-label": "Table" };
+    const tools = make("span", "tools", named, this.#pause, this.#refresh, more);
     const space = make("span", "space");
-    this.element.append(this.#title, this.#badge, this.#age, space, this.#hint, this.#truncated);
-    this.element.append(this.#box, tools);
-    this.#truncated.title = "The query has more rows than its limit allows";
-    write(this.#truncated, "truncated");
+    this.el.append(this.#title, this.#badge, this.#age, space, this.#hint, this.#truncated);
+    this.el.append(this.#box, tools);
     this.name(title);
     this.#say("starting");
     this.#truncated.hidden = this.#hint.hidden = this.message.hidden = true;
-    this.#input.addEventListener("input", () => this.#typed(TYPING_MS), { signal });
-    this.#input.addEventListener("keydown", (event) => this.#key(event), { signal });
-    signal.addEventListener("abort", () => clearTimeout(this.#typing));
+    on(this.#input, "input", () => this.#typed(TYPING_MS), signal);
+    on(this.#input, "keydown", (event) => this.#key(event), signal);
+    on(signal, "abort", () => clearTimeout(this.#typing));
   }
 
   name(title: string): void {
@@ -75,7 +76,8 @@ export class Bar {
     this.#say(state.status);
     const { error } = state;
     write(this.message, error?.message ?? state.message);
-    if (error?.sqlstate) this.message.append(" ", code(error.sqlstate));
+    if (error?.sqlstate)
+      this.message.append(" ", make("code", "", {}, `SQLSTATE ${error.sqlstate}`));
     this.message.hidden = this.message.textContent === "";
     this.#truncated.hidden = !state.truncated;
     this.#age.title = exactTime(state);
@@ -123,7 +125,7 @@ export class Bar {
     clearTimeout(this.#typing);
     this.#typing = window.setTimeout(() => {
       this.#typing = 0;
-      this.acts.search(this.#input.value);
+      this.#acts.search(this.#input.value);
     }, after);
   }
 
@@ -147,7 +149,7 @@ export class Bar {
 export function tool(sign: Icon, label: string, run: () => void): HTMLButtonElement {
   const button = make("button", "tool", { type: "button" });
   relabel(button, sign, label);
-  button.addEventListener("click", run);
+  on(button, "click", run);
   return button;
 }
 
@@ -155,10 +157,4 @@ function relabel(button: HTMLButtonElement, sign: Icon, label: string): void {
   button.replaceChildren(icon(sign));
   mark(button, "aria-label", label);
   button.title = label;
-}
-
-function code(sqlstate: string): HTMLElement {
-  const element = make("code");
-  write(element, `SQLSTATE ${sqlstate}`);
-  return element;
 }

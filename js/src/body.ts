@@ -23,7 +23,7 @@ export interface BodyView {
 }
 
 interface Cell {
-  element: HTMLTableCellElement;
+  el: HTMLTableCellElement;
   column: number;
   text: string;
   look: string;
@@ -31,7 +31,7 @@ interface Cell {
 }
 
 export interface Row {
-  element: HTMLTableRowElement;
+  el: HTMLTableRowElement;
   gutter: HTMLTableCellElement;
   cells: Cell[];
   /** The row's identity, or -1 minus its number while that is not known. */
@@ -41,7 +41,7 @@ export interface Row {
 }
 
 export class Body {
-  readonly element = make("tbody", "", { role: "rowgroup" });
+  readonly el = make("tbody", "", { role: "rowgroup" });
   readonly #pool: Row[] = [];
 
   /** Reuse the elements of rows that left for rows that came; the others stay what they are. */
@@ -63,24 +63,20 @@ export class Body {
       drawn.push(row);
     }
     // Text a person is selecting stays, off the screen too.
-    const held = textSelection(this.element);
+    const held = textSelection(this.el);
     const loose = free.filter((row) => !held || !isTouched(row, held));
     for (const [key, at] of wanted) {
       const row = loose.pop() ?? this.#make();
       row.key = key;
       row.number = at;
-      for (const cell of row.cells) still(cell.element);
+      for (const cell of row.cells) still(cell.el);
       drawn.push(row);
     }
     for (const row of loose) {
-      row.element.remove();
+      row.el.remove();
       this.#pool.splice(this.#pool.indexOf(row), 1);
     }
     for (const row of drawn) this.#drawRow(row, view);
-  }
-
-  get isEmpty(): boolean {
-    return this.#pool.length === 0;
   }
 
   flash(changes: Changes, rows: Rows): void {
@@ -90,7 +86,7 @@ export class Body {
       const everywhere = changed.get(-1);
       for (const cell of row.cells) {
         const direction = everywhere ?? changed.get(cell.column);
-        if (direction) blink(cell.element, direction);
+        if (direction) blink(cell.el, direction);
       }
     }
   }
@@ -99,14 +95,14 @@ export class Body {
   cellAt(row: number, column: number, rows: Rows): HTMLTableCellElement | undefined {
     const key = keyOf(rows, row);
     const drawn = this.#pool.find((one) => one.number === row && one.key === key);
-    return drawn?.cells.find((cell) => cell.column === column)?.element;
+    return drawn?.cells.find((cell) => cell.column === column)?.el;
   }
 
   /** Say which cell an element of the page is in; column -1 is the row's number. */
   find(target: Node): { row: number; column: number } | undefined {
-    const row = this.#pool.find((one) => one.element.contains(target));
+    const row = this.#pool.find((one) => one.el.contains(target));
     if (!row) return undefined;
-    const cell = row.cells.find((one) => one.element.contains(target));
+    const cell = row.cells.find((one) => one.el.contains(target));
     return { row: row.number, column: cell?.column ?? -1 };
   }
 
@@ -114,8 +110,8 @@ export class Body {
     const element = make("tr", "", { role: "row" });
     const gutter = make("th", "gutter", { role: "rowheader", "aria-colindex": "1" });
     element.append(gutter, make("td", "gap", { role: "presentation" }));
-    this.element.append(element);
-    const row = { element, gutter, cells: [], key: -1, number: -1, top: Number.NaN };
+    this.el.append(element);
+    const row = { el: element, gutter, cells: [], key: -1, number: -1, top: Number.NaN };
     this.#pool.push(row);
     return row;
   }
@@ -124,20 +120,20 @@ export class Body {
     const top = view.top(row.number);
     if (top !== row.top) {
       row.top = top;
-      row.element.style.transform = `translateY(${top}px)`;
+      row.el.style.transform = `translateY(${top}px)`;
     }
-    mark(row.element, "aria-rowindex", String(row.number + 2));
+    mark(row.el, "aria-rowindex", String(row.number + 2));
     const selected = view.isSelected(row.number);
-    mark(row.element, "aria-selected", String(selected));
-    mark(row.element, "class", row.number % 2 ? "odd" : "");
+    mark(row.el, "aria-selected", String(selected));
+    mark(row.el, "class", row.number % 2 ? "odd" : "");
     write(row.gutter, number(row.number + 1));
-    while (row.cells.length > view.endPlace - view.firstPlace) row.cells.pop()?.element.remove();
+    while (row.cells.length > view.endPlace - view.firstPlace) row.cells.pop()?.el.remove();
     for (let place = view.firstPlace; place < view.endPlace; place++) {
       const cell = row.cells[place - view.firstPlace] ?? makeCell(row);
       const column = view.shown[place] ?? 0;
-      if (cell.column !== column) still(cell.element);
+      if (cell.column !== column) still(cell.el);
       cell.column = column;
-      mark(cell.element, "aria-colindex", String(place + 2));
+      mark(cell.el, "aria-colindex", String(place + 2));
       drawCell(cell, row.number, view);
     }
   }
@@ -148,14 +144,14 @@ function keyOf(rows: Rows, row: number): number {
 }
 
 function isTouched(row: Row, selection: Selection): boolean {
-  return [selection.anchorNode, selection.focusNode].some((node) => row.element.contains(node));
+  return [selection.anchorNode, selection.focusNode].some((node) => row.el.contains(node));
 }
 
 function makeCell(row: Row): Cell {
   const element = make("td", "", { role: "gridcell", dir: "auto", tabindex: "-1" });
-  const cell = { element, column: -1, text: "", look: "", hint: "" };
+  const cell = { el: element, column: -1, text: "", look: "", hint: "" };
   row.cells.push(cell);
-  row.element.append(element);
+  row.el.append(element);
   return cell;
 }
 
@@ -167,16 +163,16 @@ function drawCell(cell: Cell, row: number, view: BodyView): void {
   const look = [column.kind, shown.mark, block ? "block" : ""].filter(Boolean).join(" ");
   if (cell.look !== look) {
     cell.look = look;
-    cell.element.className = look;
-    mark(cell.element, "aria-selected", block ? "true" : null);
+    cell.el.className = look;
+    mark(cell.el, "aria-selected", block ? "true" : null);
   }
   if (cell.text !== shown.text) {
     cell.text = shown.text;
-    rewrite(cell.element, shown.text);
+    rewrite(cell.el, shown.text);
   }
   if (cell.hint !== shown.hint) {
     cell.hint = shown.hint;
-    cell.element.title = shown.hint;
+    cell.el.title = shown.hint;
   }
 }
 

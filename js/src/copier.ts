@@ -16,19 +16,24 @@ export function isCut(text: string | null | undefined): boolean {
 }
 
 export class Copier {
-  constructor(
-    private readonly rows: Rows,
-    private readonly layout: Layout,
-    private readonly cursor: Cursor,
-    private readonly marks: Marks,
-  ) {}
+  readonly #rows: Rows;
+  readonly #layout: Layout;
+  readonly #cursor: Cursor;
+  readonly #marks: Marks;
+
+  constructor(rows: Rows, layout: Layout, cursor: Cursor, marks: Marks) {
+    this.#rows = rows;
+    this.#layout = layout;
+    this.#cursor = cursor;
+    this.#marks = marks;
+  }
 
   /** Give the text, or the request that gets it; undefined when there is nothing to copy. */
   take(header: boolean): { text: string; rows: number } | Request | undefined {
-    const { shown } = this.layout;
-    const block = this.cursor.block(shown);
-    if (!block && this.marks.count > 0) return this.#request(null, shown, header);
-    const { row, column } = this.cursor.at;
+    const { shown } = this.#layout;
+    const block = this.#cursor.block(shown);
+    if (!block && this.#marks.count > 0) return this.#request(null, shown, header);
+    const { row, column } = this.#cursor.at;
     if (!block && row < 0) return undefined;
     const { first, end, columns } = block ?? { first: row, end: row + 1, columns: [column] };
     return (
@@ -37,12 +42,12 @@ export class Copier {
   }
 
   #local(first: number, end: number, columns: number[], header: boolean) {
-    if (!this.rows.has(first, end)) return undefined;
+    if (!this.#rows.has(first, end)) return undefined;
     const lines: (string | null)[][] = header
-      ? [columns.map((column) => this.rows.columns[column]?.name ?? "")]
+      ? [columns.map((column) => this.#rows.columns[column]?.name ?? "")]
       : [];
     for (let row = first; row < end; row++) {
-      const line = columns.map((column) => this.rows.cell(row, column) ?? null);
+      const line = columns.map((column) => this.#rows.cell(row, column) ?? null);
       if (line.some(isCut)) return undefined;
       lines.push(line);
     }
@@ -50,6 +55,6 @@ export class Copier {
   }
 
   #request(ranges: [number, number][] | null, columns: number[], header: boolean): Request {
-    return { type: "copy", revision: this.rows.revision, ranges, columns, header };
+    return { type: "copy", revision: this.#rows.revision, ranges, columns, header };
   }
 }

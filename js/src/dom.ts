@@ -4,11 +4,27 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   className = "",
   attributes: Record<string, string> = {},
+  ...children: (Node | string)[]
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   if (className) element.className = className;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  for (const name in attributes) mark(element, name, attributes[name] as string);
+  element.append(...children);
   return element;
+}
+
+type Events = WindowEventMap & DocumentEventMap;
+
+/** Listen to an event until `signal` aborts. */
+export function on<K extends keyof Events>(
+  target: EventTarget,
+  kind: K,
+  call: (event: Events[K]) => void,
+  signal?: AbortSignal,
+  options: AddEventListenerOptions = {},
+): void {
+  if (signal) options.signal = signal;
+  target.addEventListener(kind, call as EventListener, options);
 }
 
 /** Write text only where it differs: a selection in unchanged text survives. */

@@ -1,8 +1,8 @@
 // Filters as a person sees them: a line of chips above the table, and a form to make or change one.
 
 import * as arrange from "./arrange";
-import { make, mark, write } from "./dom";
-import { icon } from "./icons";
+import { make, on } from "./dom";
+import { small } from "./foot";
 import type { Arrangement, Column, Condition, Operator } from "./protocol";
 
 export interface FilterActs {
@@ -13,11 +13,14 @@ export interface FilterActs {
 
 /** The line of chips, and what of the arrangement could not be done. */
 export class Filters {
-  readonly element = make("div", "filters", { role: "group", "aria-label": "Filters" });
+  readonly el = make("div", "filters", { role: "group", "aria-label": "Filters" });
   #shown = "";
 
-  constructor(private readonly acts: FilterActs) {
-    this.element.hidden = true;
+  readonly #acts: FilterActs;
+
+  constructor(acts: FilterActs) {
+    this.#acts = acts;
+    this.el.hidden = true;
   }
 
   show(arrangement: Arrangement, columns: Column[]): void {
@@ -25,55 +28,40 @@ export class Filters {
     if (key === this.#shown) return;
     this.#shown = key;
     const { filters, error } = arrangement;
-    this.element.hidden = filters.length === 0 && error === "";
-    this.element.replaceChildren(...filters.map((filter, at) => this.#chip(filter, at, columns)));
+    this.el.hidden = filters.length === 0 && error === "";
+    this.el.replaceChildren(...filters.map((filter, at) => this.#chip(filter, at, columns)));
     if (filters.length > 1) {
-      const clear = make("button", "link", { type: "button" });
-      write(clear, "Clear all");
-      clear.addEventListener("click", () => this.acts.clear());
-      this.element.append(clear);
+      const clear = make("button", "link", { type: "button" }, "Clear all");
+      on(clear, "click", () => this.#acts.clear());
+      this.el.append(clear);
     }
-    if (error) {
-      const failure = make("span", "wrong", { role: "alert" });
-      write(failure, error);
-      this.element.append(failure);
-    }
+    if (error) this.el.append(make("span", "wrong", { role: "alert" }, error));
   }
 
   #chip(filter: Condition, at: number, columns: Column[]): HTMLElement {
-    const chip = make("span", "filter");
-    const edit = make("button", "edit", { type: "button", "aria-haspopup": "dialog" });
-    const remove = make("button", "small", { type: "button" });
     const text = arrange.inWords(filter, columns);
-    write(edit, text);
-    edit.title = text;
-    mark(remove, "aria-label", `Remove the filter ${text}`);
-    remove.append(icon("close"));
-    edit.addEventListener("click", () => this.acts.edit(at, chip));
-    remove.addEventListener("click", () => this.acts.remove(at));
-    chip.append(edit, remove);
+    const attributes = { type: "button", "aria-haspopup": "dialog", title: text };
+    const edit = make("button", "edit", attributes, text);
+    const remove = small(`Remove the filter ${text}`, () => this.#acts.remove(at));
+    const chip = make("span", "filter", {}, edit, remove);
+    on(edit, "click", () => this.#acts.edit(at, edit));
     return chip;
   }
 }
 
-/** A form for one condition on a column; `apply` gets what it says. */
+/** A form for one condition on a column; `done` gets what it says. */
 export function filterForm(
   column: Column,
   number: number,
   before: Condition | undefined,
-  apply: (condition: Condition) => void,
+  done: (condition: Condition) => void,
   cancel: () => void,
 ): HTMLFormElement {
-  const form = make("form", "form", { "aria-label": `Filter by ${column.name}`, novalidate: "" });
-  form.setAttribute("role", "dialog");
-  const title = make("div", "form-title");
-  write(title, `Filter by ${column.name}`);
-  const operator = make("select", "", { "aria-label": "Condition" });
-  for (const op of arrange.operators(column.kind)) {
-    const option = make("option", "", { value: op });
-    write(option, arrange.words(op, column.kind));
-    operator.append(option);
-  }
+  const label = `Filter by ${column.name}`;
+  const operator = select(
+    { "aria-label": "Condition" },
+    arrange.operators(column.kind).map((op) => [op, arrange.words(op, column.kind)]),
+  );
   if (before) operator.value = before.op;
   const place = make("div");
   const value = () => place.firstElementChild as HTMLInputElement | null;
@@ -83,16 +71,25 @@ export function filterForm(
   };
   const old = before?.value ?? "";
   offer(Array.isArray(old) ? old.join("\n") : old);
-  operator.addEventListener("change", () => offer(value()?.value ?? ""));
-  form.addEventListener("submit", (event) => {
+  on(operator, "change", () => offer(value()?.value ?? ""));
+  const apply = make("button", "primary", { type: "submit" }, "Apply");
+  const stop = make("button", "", { type: "button" }, "Cancel");
+  on(stop, "click", cancel);
+  const attributes = { "aria-label": label, role: "dialog", novalidate: "" };
+  const buttons = make("div", "buttons", {}, stop, apply);
+  const form = make("form", "form", attributes, make("b", "", {}, label), operator, place, buttons);
+  on(form, "submit", (event) => {
     event.preventDefault();
-    const op = operator.value as Operator;
-    const made = arrange.condition(number, op, value()?.value ?? "");
-    if (made) apply(made);
+    const made = arrange.condition(number, operator.value as Operator, value()?.value ?? "");
+    if (made) done(made);
     else value()?.focus();
   });
-  form.append(title, operator, place, buttons(cancel));
   return form;
+}
+
+function select(attributes: Record<string, string>, options: [value: string, words: string][]) {
+  const made = options.map(([value, words]) => make("option", "", { value }, words));
+  return make("select", "", attributes, ...made);
 }
 
 function fieldFor(column: Column, op: Operator, text: string): HTMLElement | undefined {
@@ -102,44 +99,35 @@ function fieldFor(column: Column, op: Operator, text: string): HTMLElement | und
     autofocus: "",
   };
   if (column.kind === "boolean") {
-    const select = make("select", "", attributes);
-    for (const word of ["true", "false"]) {
-      const option = make("option", "", { value: word });
-      write(option, word);
-      select.append(option);
-    }
-    select.value = text === "false" ? "false" : "true";
-    return select;
+    const field = select(attributes, [
+      ["true", "true"],
+      ["false", "false"],
+    ]);
+    field.value = text === "false" ? "false" : "true";
+    return field;
   }
   if (op === "in") {
     const area = make("textarea", "", { ...attributes, rows: "4", placeholder: "one per line" });
     area.value = text;
     return area;
   }
-  const placeholder = { number: "number", time: placeholderOf(column.type) }[column.kind as string];
-  const input = make("input", "", { ...attributes, type: "text", autocomplete: "off" });
-  if (placeholder) mark(input, "placeholder", placeholder);
-  if (column.kind === "number") mark(input, "inputmode", "decimal");
+  const isNumber = column.kind === "number";
+  const input = make("input", "", {
+    ...attributes,
+    type: "text",
+    autocomplete: "off",
+    inputmode: isNumber ? "decimal" : "text",
+    placeholder: isNumber ? "number" : column.kind === "time" ? example(column.type) : "",
+  });
   input.value = text.split("\n")[0] ?? "";
   return input;
 }
 
-function placeholderOf(type: string): string {
+function example(type: string): string {
   if (type === "interval") return "1 day 02:00:00";
   return type.startsWith("timestamp")
     ? "2026-01-31 12:00"
     : type === "date"
       ? "2026-01-31"
       : "12:00";
-}
-
-function buttons(cancel: () => void): HTMLElement {
-  const row = make("div", "buttons");
-  const apply = make("button", "primary", { type: "submit" });
-  const stop = make("button", "secondary", { type: "button" });
-  write(apply, "Apply");
-  write(stop, "Cancel");
-  stop.addEventListener("click", cancel);
-  row.append(stop, apply);
-  return row;
 }

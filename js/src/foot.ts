@@ -1,10 +1,12 @@
 // The line below the table: which rows are in view, how many are selected, what an export does, and what the
 // lights on changed cells mean.
 
-import { make, mark, write } from "./dom";
+import { make, mark, on, write } from "./dom";
 import { wantsStillness } from "./flash";
 import { bytes, number, range, rows } from "./format";
 import { icon } from "./icons";
+
+const LEGEND = { up: "▲ up", down: "▼ down", changed: "changed", new: "new" };
 
 export interface FootActs {
   flash(on: boolean): void;
@@ -13,43 +15,31 @@ export interface FootActs {
 }
 
 export class Foot {
-  readonly element = make("div", "foot");
+  readonly el = make("div", "foot");
   readonly #count = make("span", "count");
-  readonly #selected = make("span", "selection");
+  readonly #selected: HTMLElement;
   readonly #selectedCount = make("span");
-  readonly #export = make("span", "export");
+  readonly #export: HTMLElement;
   readonly #progress = make("progress", "", { max: "1", "aria-label": "Export" });
   readonly #exported = make("span");
   readonly #told = make("span", "told");
   readonly #legend = make("button", "legend", { type: "button" });
 
-  constructor(
-    private readonly acts: FootActs,
-    signal: AbortSignal,
-  ) {
-    this.#selected.append(
-      this.#selectedCount,
-      small("Clear selection", () => acts.unselect()),
-    );
-    this.#export.append(
-      this.#progress,
-      this.#exported,
-      small("Stop the export", () => acts.stopExport()),
-    );
-    for (const [direction, word] of [
-      ["up", "▲ up"],
-      ["down", "▼ down"],
-      ["changed", "changed"],
-      ["new", "new"],
-    ] as const) {
-      const sample = make("span", "sample", { "data-flash": direction });
-      write(sample, word);
-      this.#legend.append(sample);
+  readonly #acts: FootActs;
+
+  constructor(acts: FootActs, signal: AbortSignal) {
+    this.#acts = acts;
+    const clear = small("Clear selection", () => acts.unselect());
+    const stop = small("Stop the export", () => acts.stopExport());
+    this.#selected = make("span", "selection", {}, this.#selectedCount, clear);
+    this.#export = make("span", "export", {}, this.#progress, this.#exported, stop);
+    for (const [direction, word] of Object.entries(LEGEND)) {
+      this.#legend.append(make("span", "sample", { "data-flash": direction }, word));
     }
-    this.element.append(this.#count, this.#selected, make("span", "space"));
-    this.element.append(this.#told, this.#export, this.#legend);
+    this.el.append(this.#count, this.#selected, make("span", "space"));
+    this.el.append(this.#told, this.#export, this.#legend);
     this.#selected.hidden = this.#export.hidden = true;
-    this.#legend.addEventListener("click", () => this.acts.flash(!this.#isOn), { signal });
+    on(this.#legend, "click", () => this.#acts.flash(!this.#isOn), signal);
     this.flashes(true);
   }
 
@@ -97,10 +87,9 @@ export class Foot {
   }
 }
 
-function small(label: string, run: () => void): HTMLButtonElement {
-  const button = make("button", "small", { type: "button", "aria-label": label });
-  button.title = label;
-  button.append(icon("close"));
-  button.addEventListener("click", run);
+export function small(label: string, run: () => void): HTMLButtonElement {
+  const attributes = { type: "button", "aria-label": label, title: label };
+  const button = make("button", "small", attributes, icon("close"));
+  on(button, "click", run);
   return button;
 }

@@ -2,12 +2,15 @@
 // another place, clicked to sort, and opens the column's menu.
 
 import type { Span } from "./columns";
-import { isRightToLeft, make, mark, write } from "./dom";
+import { isRightToLeft, make, mark, on, write } from "./dom";
 import { oneLine } from "./format";
 import { icon } from "./icons";
 import type { Arrangement, Column } from "./protocol";
 
 const DRAG_AFTER = 6; // pixels a hand may tremble
+const HIDDEN = { "aria-hidden": "true" };
+const HEAD = { role: "columnheader", scope: "col", tabindex: "-1" };
+const MENU_BUTTON = { type: "button", tabindex: "-1", "aria-haspopup": "menu" };
 
 /** What can be done with a column; places count the columns shown. */
 export interface Acts {
@@ -30,7 +33,7 @@ export interface HeadView {
 }
 
 interface Cell {
-  element: HTMLTableCellElement;
+  el: HTMLTableCellElement;
   name: HTMLElement;
   type: HTMLElement;
   order: HTMLElement;
@@ -40,30 +43,31 @@ interface Cell {
 }
 
 export class Head {
-  readonly element = make("thead", "", { role: "rowgroup" });
-  readonly #row = make("tr", "", { role: "row", "aria-rowindex": "1" });
-  readonly #corner = make("th", "gutter", {
-    role: "columnheader",
-    "aria-label": "Row",
-    "aria-colindex": "1",
-  });
-  readonly #gap = make("th", "gap", { role: "presentation" });
+  readonly el = make("thead", "", { role: "rowgroup" });
+  readonly #row = make(
+    "tr",
+    "",
+    { role: "row", "aria-rowindex": "1" },
+    make("th", "gutter", { role: "columnheader", "aria-label": "Row", "aria-colindex": "1" }),
+    make("th", "gap", { role: "presentation" }),
+  );
   #cells: Cell[] = [];
   #view: HeadView | undefined;
   #wasDragged = false;
 
-  constructor(
-    private readonly acts: Acts,
-    private readonly signal: AbortSignal,
-  ) {
-    this.#row.append(this.#corner, this.#gap);
-    this.element.append(this.#row);
+  readonly #acts: Acts;
+  readonly #signal: AbortSignal;
+
+  constructor(acts: Acts, signal: AbortSignal) {
+    this.#acts = acts;
+    this.#signal = signal;
+    this.el.append(this.#row);
   }
 
   draw(view: HeadView): void {
     this.#view = view;
     const { first, end } = view.span;
-    while (this.#cells.length > end - first) this.#cells.pop()?.element.remove();
+    while (this.#cells.length > end - first) this.#cells.pop()?.el.remove();
     for (let place = first; place < end; place++) {
       const cell = this.#cells[place - first] ?? this.#make();
       cell.place = place;
@@ -74,11 +78,11 @@ export class Head {
 
   /** Give the element of a column while it is in view. */
   cellOf(column: number): HTMLTableCellElement | undefined {
-    return this.#cells.find((cell) => cell.column === column)?.element;
+    return this.#cells.find((cell) => cell.column === column)?.el;
   }
 
   columnOf(element: Node): number | undefined {
-    return this.#cells.find((cell) => cell.element.contains(element))?.column;
+    return this.#cells.find((cell) => cell.el.contains(element))?.column;
   }
 
   #write(cell: Cell, view: HeadView): void {
@@ -86,7 +90,7 @@ export class Head {
     if (!column) return;
     const at = view.sort.findIndex(([sorted]) => sorted === cell.column);
     const direction = view.sort[at]?.[1];
-    const { element } = cell;
+    const element = cell.el;
     mark(
       element,
       "class",
@@ -105,21 +109,13 @@ export class Head {
   }
 
   #make(): Cell {
-    const element = make("th", "head", { role: "columnheader", scope: "col", tabindex: "-1" });
-    const cell: Cell = {
-      element,
-      name: make("b"),
-      type: make("small"),
-      order: make("span", "order", { "aria-hidden": "true" }),
-      button: make("button", "more", { type: "button", tabindex: "-1", "aria-haspopup": "menu" }),
-      column: 0,
-      place: 0,
-    };
-    const grip = make("span", "grip", { "aria-hidden": "true" });
-    cell.button.append(icon("menu"));
-    const line = make("span", "line");
-    line.append(cell.name, cell.order);
-    element.append(line, cell.type, cell.button, grip);
+    const [name, type] = [make("b"), make("small")];
+    const order = make("span", "order", HIDDEN);
+    const grip = make("span", "grip", HIDDEN);
+    const button = make("button", "more", MENU_BUTTON, icon("menu"));
+    const line = make("span", "line", {}, name, order);
+    const element = make("th", "", HEAD, line, type, button, grip);
+    const cell: Cell = { el: element, name, type, order, button, column: 0, place: 0 };
     this.#listen(cell, grip);
     this.#cells.push(cell);
     this.#row.append(element);
@@ -127,29 +123,30 @@ export class Head {
   }
 
   #listen(cell: Cell, grip: HTMLElement): void {
-    const { signal } = this;
-    const { element, button } = cell;
-    grip.addEventListener("pointerdown", (event) => this.#pull(cell, grip, event), { signal });
-    grip.addEventListener("dblclick", () => this.acts.fit(cell.column), { signal });
-    element.addEventListener("pointerdown", (event) => this.#drag(cell, event), { signal });
-    element.addEventListener("click", (event) => this.#clicked(cell, grip, event), { signal });
-    element.addEventListener(
+    const signal = this.#signal;
+    const { el: element, button } = cell;
+    on(grip, "pointerdown", (event) => this.#pull(cell, grip, event), signal);
+    on(grip, "dblclick", () => this.#acts.fit(cell.column), signal);
+    on(element, "pointerdown", (event) => this.#drag(cell, event), signal);
+    on(element, "click", (event) => this.#clicked(cell, grip, event), signal);
+    on(
+      element,
       "contextmenu",
       (event) => {
         event.preventDefault();
-        this.acts.menu(cell.column, element);
+        this.#acts.menu(cell.column, element);
       },
-      { signal },
+      signal,
     );
-    button.addEventListener("pointerdown", (event) => event.stopPropagation(), { signal });
+    on(button, "pointerdown", (event) => event.stopPropagation(), signal);
   }
 
   #clicked(cell: Cell, grip: HTMLElement, event: MouseEvent): void {
     const target = event.target as Node;
     if (this.#wasDragged || grip.contains(target)) return;
-    this.acts.focus(cell.column);
-    if (cell.button.contains(target)) this.acts.menu(cell.column, cell.button);
-    else this.acts.sort(cell.column, event.shiftKey);
+    this.#acts.focus(cell.column);
+    if (cell.button.contains(target)) this.#acts.menu(cell.column, cell.button);
+    else this.#acts.sort(cell.column, event.shiftKey);
   }
 
   /** Follow a hand that pulls a column's edge. */
@@ -159,12 +156,12 @@ export class Head {
     down.stopPropagation();
     const { column, place } = cell;
     const before = this.#view?.widths[place] ?? 0;
-    const way = isRightToLeft(cell.element) ? -1 : 1;
+    const way = isRightToLeft(cell.el) ? -1 : 1;
     grip.classList.add("held");
     const stop = this.#follow(grip, down, (move) => {
-      this.acts.resize(column, before + way * (move.clientX - down.clientX));
+      this.#acts.resize(column, before + way * (move.clientX - down.clientX));
     });
-    stop.addEventListener("abort", () => grip.classList.remove("held"));
+    on(stop, "abort", () => grip.classList.remove("held"));
   }
 
   /** Follow a hand that drags a column to another place; a finger scrolls instead. */
@@ -173,15 +170,15 @@ export class Head {
     if (down.button !== 0 || down.pointerType === "touch") return;
     const { column, place } = cell;
     let to = place;
-    const stop = this.#follow(cell.element, down, (move) => {
+    const stop = this.#follow(cell.el, down, (move) => {
       if (!this.#wasDragged && Math.abs(move.clientX - down.clientX) < DRAG_AFTER) return;
       this.#wasDragged = true;
       to = this.#placeAt(move.clientX);
       this.#showDrop(column, place, to);
     });
-    stop.addEventListener("abort", () => {
+    on(stop, "abort", () => {
       this.#showDrop(-1, 0, 0);
-      if (this.#wasDragged && to !== place) this.acts.move(column, to);
+      if (this.#wasDragged && to !== place) this.#acts.move(column, to);
     });
   }
 
@@ -191,34 +188,33 @@ export class Head {
     moved: (event: PointerEvent) => void,
   ): AbortSignal {
     const stop = new AbortController();
-    const options = { signal: stop.signal };
     element.setPointerCapture?.(down.pointerId);
-    element.addEventListener("pointermove", moved, options);
-    for (const end of ["pointerup", "pointercancel"]) {
-      element.addEventListener(end, () => stop.abort(), options);
+    on(element, "pointermove", moved, stop.signal);
+    for (const end of ["pointerup", "pointercancel"] as const) {
+      on(element, end, () => stop.abort(), stop.signal);
     }
-    this.signal.addEventListener("abort", () => stop.abort(), options);
+    on(this.#signal, "abort", () => stop.abort(), stop.signal);
     return stop.signal;
   }
 
   /** The place a column dropped here would get. */
   #placeAt(x: number): number {
-    const boxes = this.#cells.map((cell) => ({ cell, box: cell.element.getBoundingClientRect() }));
-    const under = boxes.find(({ box }) => x >= box.left && x < box.right);
-    if (under) return under.cell.place;
-    const ends = boxes.at(isRightToLeft(this.element) ? -1 : 0);
-    const first = this.#cells[0]?.place ?? 0;
-    return ends && x < ends.box.left === (ends.cell.place === first)
-      ? first
-      : (this.#cells.at(-1)?.place ?? 0);
+    const distance = ({ el }: Cell) => {
+      const box = el.getBoundingClientRect();
+      return Math.max(box.left - x, x - box.right);
+    };
+    const near = this.#cells.reduce((one, other) =>
+      distance(other) < distance(one) ? other : one,
+    );
+    return near.place;
   }
 
   #showDrop(column: number, from: number, to: number): void {
     for (const cell of this.#cells) {
       const target = column >= 0 && cell.place === to && to !== from;
       const side = target ? (to < from ? "before" : "after") : null;
-      mark(cell.element, "data-drop", side);
-      cell.element.classList.toggle("dragged", cell.column === column && column >= 0);
+      mark(cell.el, "data-drop", side);
+      cell.el.classList.toggle("dragged", cell.column === column && column >= 0);
     }
   }
 }

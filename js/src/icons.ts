@@ -12,7 +12,6 @@ const OUTLINES = {
   more: "M3.5 8h.01M8 8h.01M12.5 8h.01",
   close: "M4 4l8 8M12 4l-8 8",
   copy: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z",
-  expand: "M9.5 2.5h4v4M13.5 2.5 9 7M6.5 13.5h-4v-4M2.5 13.5 7 9",
   filter: "M2.5 3.5h11L9.5 8.4v4.1l-3 1.2V8.4z",
   ascending: "M8 13V3.5M4.5 7 8 3.5 11.5 7",
   descending: "M8 3v9.5M4.5 9 8 12.5 11.5 9",
@@ -22,7 +21,6 @@ const OUTLINES = {
   fit: "M2.5 3v10M13.5 3v10M5 8h6M6.8 6 5 8l1.8 2M9.2 6 11 8l-1.8 2",
   left: "M9.5 4 5.5 8l4 4",
   right: "M6.5 4l4 4-4 4",
-  flash: "M9 1.8 3.8 9H8l-1 5.2L12.2 7H8z",
 } as const;
 
 export type Icon = keyof typeof OUTLINES;

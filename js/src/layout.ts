@@ -76,11 +76,6 @@ export class Layout {
     this.#chosen.set(this.#key(column), Math.round(Math.max(NARROWEST, Math.min(width, WIDEST))));
   }
 
-  /** Let a column be as wide as its content. */
-  unsize(column: number): void {
-    this.#chosen.delete(this.#key(column));
-  }
-
   width(column: number): number | undefined {
     return this.#chosen.get(this.#key(column));
   }

@@ -1,6 +1,6 @@
 // Menus: a list of things to do, walked by arrow keys and by first letters.
 
-import { make, mark, write } from "./dom";
+import { make, mark, on } from "./dom";
 import { type Icon, icon } from "./icons";
 
 export interface Item {
@@ -23,10 +23,10 @@ export function menu(label: string, entries: Entry[], done: () => void): HTMLEle
   const element = make("div", "menu", { role: "menu", "aria-label": label });
   for (const entry of entries) {
     element.append(
-      entry === "line" ? make("div", "line", { role: "separator" }) : button(entry, done),
+      entry === "line" ? make("div", "rule", { role: "separator" }) : button(entry, done),
     );
   }
-  element.addEventListener("keydown", (event) => walk(element, event));
+  on(element, "keydown", (event) => walk(element, event));
   return element;
 }
 
@@ -37,20 +37,13 @@ function button(item: Item, done: () => void): HTMLButtonElement {
     role: switches ? "menuitemcheckbox" : "menuitem",
     tabindex: "-1",
   });
-  const label = make("span", "label");
-  write(label, item.label);
   const sign = switches ? "check" : item.icon;
-  const place = make("span", "sign");
-  if (sign) place.append(icon(sign));
-  element.append(place, label);
-  if (item.keys) {
-    const keys = make("kbd");
-    write(keys, item.keys);
-    element.append(keys);
-  }
+  element.append(make("span", "sign", {}, sign ? icon(sign) : ""));
+  element.append(make("span", "label", {}, item.label));
+  if (item.keys) element.append(make("kbd", "", {}, item.keys));
   if (switches) mark(element, "aria-checked", String(item.checked));
   element.disabled = item.disabled ?? false;
-  element.addEventListener("click", () => {
+  on(element, "click", () => {
     if (item.stays) {
       mark(element, "aria-checked", String(element.getAttribute("aria-checked") !== "true"));
     } else done();
@@ -61,34 +54,34 @@ function button(item: Item, done: () => void): HTMLButtonElement {
 
 function walk(element: HTMLElement, event: KeyboardEvent): void {
   const items = [...element.querySelectorAll<HTMLButtonElement>("button:not(:disabled)")];
-  const at = items.findIndex((item) => item.matches(":focus"));
-  const to = next(items, at, event.key);
-  if (to === undefined) return;
+  const to = items.at(
+    next(
+      items.map((item) => item.querySelector(".label")?.textContent?.toLowerCase() ?? ""),
+      items.findIndex((item) => item.matches(":focus")),
+      event.key.toLowerCase(),
+    ) ?? items.length,
+  );
+  if (!to) return;
   event.preventDefault();
-  items[to]?.focus();
+  to.focus();
 }
 
-function next(items: HTMLElement[], at: number, key: string): number | undefined {
-  const count = items.length;
+/** Say which item a key leads to, -1 being the last. */
+export function next(labels: string[], at: number, key: string): number | undefined {
   switch (key) {
-    case "ArrowDown":
-      return (at + 1) % count;
-    case "ArrowUp":
-      return (at <= 0 ? count : at) - 1;
-    case "Home":
+    case "arrowdown":
+      return (at + 1) % labels.length;
+    case "arrowup":
+      return at - 1;
+    case "home":
       return 0;
-    case "End":
-      return count - 1;
-    case "Tab":
+    case "end":
+      return -1;
+    case "tab":
       return at; // a menu is left by Escape
   }
   if (key.length !== 1 || key === " ") return undefined;
-  const wanted = key.toLowerCase();
-  for (let step = 1; step <= count; step++) {
-    const item = items[(at + step) % count];
-    if (item?.querySelector(".label")?.textContent?.toLowerCase().startsWith(wanted)) {
-      return (at + step) % count;
-    }
-  }
-  return undefined;
+  const after = labels.findIndex((label, number) => number > at && label.startsWith(key));
+  const found = after < 0 ? labels.findIndex((label) => label.startsWith(key)) : after;
+  return found < 0 ? undefined : found;
 }

@@ -2,30 +2,29 @@
 // there is one, so that neither the table's edge nor a notebook's cuts it off, and yet stays a child of the
 // table: its style, its shadow root and its end are the table's.
 
-import { focused, isRightToLeft, make, mark } from "./dom";
+import { focused, isRightToLeft, make, mark, on } from "./dom";
 
 const GAP = 4;
 
 export class Popup {
-  readonly element = make("div", "popup", { popover: "manual" });
+  readonly el = make("div", "popup", { popover: "manual" });
   #back: (() => void) | undefined;
   #anchor: Element | undefined;
   #pressedInside = false;
   isOpen = false;
 
   constructor(signal: AbortSignal) {
-    this.element.hidden = true;
-    this.element.addEventListener("pointerdown", () => (this.#pressedInside = true), { signal });
-    this.element.addEventListener("keydown", (event) => this.#key(event), { signal });
-    this.element.addEventListener("focusout", (event) => this.#left(event), { signal });
-    document.addEventListener("pointerdown", () => this.#pressed(), { signal });
-    document.addEventListener("scroll", (event) => this.#scrolled(event), {
-      signal,
+    this.el.hidden = true;
+    on(this.el, "pointerdown", () => (this.#pressedInside = true), signal);
+    on(this.el, "keydown", (event) => this.#key(event), signal);
+    on(this.el, "focusout", (event) => this.#left(event), signal);
+    on(document, "pointerdown", () => this.#pressed(), signal);
+    on(document, "scroll", (event) => this.#scrolled(event), signal, {
       capture: true,
       passive: true,
     });
-    window.addEventListener("resize", () => this.close(), { signal });
-    signal.addEventListener("abort", () => this.close());
+    on(window, "resize", () => this.close(), signal);
+    on(signal, "abort", () => this.close());
   }
 
   /** Open beside `anchor`; the focus goes in, and on closing to `back`. Opening again there closes. */
@@ -34,10 +33,10 @@ export class Popup {
     this.#anchor = anchor;
     this.#back = back;
     this.isOpen = true;
-    this.element.className = `popup ${className}`;
-    this.element.replaceChildren(content);
-    this.element.hidden = false;
-    this.element.showPopover?.();
+    this.el.className = `popup ${className}`;
+    this.el.replaceChildren(content);
+    this.el.hidden = false;
+    this.el.showPopover?.();
     this.#place(anchor.getBoundingClientRect());
     mark(anchor, "aria-expanded", anchor.hasAttribute("aria-haspopup") ? "true" : null);
     const first = content.querySelector<HTMLElement>("[autofocus]");
@@ -48,21 +47,15 @@ export class Popup {
     ).focus({ preventScroll: true });
   }
 
-  /** Replace what is inside, keeping the box where it is. */
-  refill(content: HTMLElement): void {
-    this.element.replaceChildren(content);
-    if (this.#anchor) this.#place(this.#anchor.getBoundingClientRect());
-  }
-
   close(): void {
     if (!this.isOpen) return;
-    const hadFocus = this.element.contains(focused(this.element));
+    const hadFocus = this.el.contains(focused(this.el));
     this.isOpen = false;
     if (this.#anchor?.hasAttribute("aria-haspopup")) mark(this.#anchor, "aria-expanded", "false");
     if (hadFocus) this.#back?.();
-    if (this.element.isConnected) this.element.hidePopover?.();
-    this.element.hidden = true;
-    this.element.replaceChildren();
+    if (this.el.isConnected) this.el.hidePopover?.();
+    this.el.hidden = true;
+    this.el.replaceChildren();
     this.#back = this.#anchor = undefined;
   }
 
@@ -72,14 +65,14 @@ export class Popup {
   }
 
   #place(anchor: DOMRect): void {
-    const { style } = this.element;
+    const { style } = this.el;
     style.left = style.top = "0px";
-    const box = this.element.getBoundingClientRect();
+    const box = this.el.getBoundingClientRect();
     const room = { width: document.documentElement.clientWidth, height: window.innerHeight };
     const below = anchor.bottom + GAP;
     const fits = below + box.height <= room.height || anchor.top < room.height - anchor.bottom;
     const top = fits ? below : anchor.top - GAP - box.height;
-    const left = isRightToLeft(this.element) ? anchor.right - box.width : anchor.left;
+    const left = isRightToLeft(this.el) ? anchor.right - box.width : anchor.left;
     style.top = `${clamp(top, room.height - box.height)}px`;
     style.left = `${clamp(left, room.width - box.width)}px`;
   }
@@ -93,7 +86,7 @@ export class Popup {
 
   #left(event: FocusEvent): void {
     const to = event.relatedTarget as Node | null;
-    if (to && !this.element.contains(to)) this.close();
+    if (to && !this.el.contains(to)) this.close();
   }
 
   #pressed(): void {
@@ -105,7 +98,7 @@ export class Popup {
   #scrolled(event: Event): void {
     const target = event.target as Node | null;
     if (!this.isOpen || !this.#anchor || !target) return;
-    if (target === document || (target.contains(this.element) && target.contains(this.#anchor))) {
+    if (target === document || (target.contains(this.el) && target.contains(this.#anchor))) {
       this.close();
     }
   }

@@ -22,11 +22,19 @@ export class Marks {
   #anchor = 0;
   #wait = 0;
 
+  readonly #rows: Rows;
+  readonly #send: (mode: Mode, ranges: Range[], revision: number) => void;
+  readonly #changed: () => void;
+
   constructor(
-    private readonly rows: Rows,
-    private readonly send: (mode: Mode, ranges: Range[], revision: number) => void,
-    private readonly changed: () => void,
-  ) {}
+    rows: Rows,
+    send: (mode: Mode, ranges: Range[], revision: number) => void,
+    changed: () => void,
+  ) {
+    this.#rows = rows;
+    this.#send = send;
+    this.#changed = changed;
+  }
 
   /** Take what the kernel says; it has seen everything done before it. */
   take(selected: Selected): void {
@@ -46,7 +54,7 @@ export class Marks {
   has(row: number): boolean {
     let is = this.#isTold(row);
     for (const deed of this.#deeds) {
-      if (deed.revision !== this.rows.revision) continue;
+      if (deed.revision !== this.#rows.revision) continue;
       const hit = deed.ranges.some(([start, end]) => row >= start && row < end);
       if (deed.mode === "replace") is = hit;
       else if (deed.mode === "add") is ||= hit;
@@ -92,9 +100,9 @@ export class Marks {
     // A new choice makes those before it moot; old ones nobody answered were no news.
     if (mode !== "replace") this.flush();
     this.#deeds = mode === "replace" ? [] : this.#deeds.filter(({ at }) => now - at < BELIEVED_MS);
-    this.#deeds.push({ mode, ranges, revision: this.rows.revision, at: now });
-    this.changed();
-    if (mode !== "replace") this.send(mode, ranges, this.rows.revision);
+    this.#deeds.push({ mode, ranges, revision: this.#rows.revision, at: now });
+    this.#changed();
+    if (mode !== "replace") this.#send(mode, ranges, this.#rows.revision);
     else if (this.#wait === 0) {
       // While a hand drags over rows, only where it is now and then is told.
       this.#wait = window.setTimeout(() => this.flush(), DRAG_MS);
@@ -107,11 +115,11 @@ export class Marks {
     clearTimeout(this.#wait);
     this.#wait = 0;
     const last = this.#deeds.findLast(({ mode }) => mode === "replace");
-    if (last) this.send("replace", last.ranges, last.revision);
+    if (last) this.#send("replace", last.ranges, last.revision);
   }
 
   #isTold(row: number): boolean {
-    const identity = this.rows.identity(row);
+    const identity = this.#rows.identity(row);
     if (identity === undefined) return false;
     return this.#told.rows.some(([first, last]) => identity >= first && identity <= last);
   }

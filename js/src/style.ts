@@ -33,5 +33,4 @@ export function tint(root: HTMLElement): void {
     : (root.ownerDocument.defaultView?.matchMedia("(prefers-color-scheme: dark)").matches ?? false);
   root.classList.toggle("bare", !theme);
   root.classList.toggle("dark", dark);
-  root.classList.toggle("light", !dark);
 }

@@ -6,7 +6,7 @@ import { AS_IT_COMES } from "./arrange";
 import { Body } from "./body";
 import * as columns from "./columns";
 import { Cursor, type Place, type Size } from "./cursor";
-import { focused, isRightToLeft, make, mark, write } from "./dom";
+import { focused, isRightToLeft, make, mark, on, write } from "./dom";
 import { wantsStillness } from "./flash";
 import { number } from "./format";
 import { Head, type Acts as HeadActs } from "./header";
@@ -32,7 +32,7 @@ export interface GridActs {
 }
 
 export class Grid {
-  readonly element = make("div", "view", { tabindex: "-1" });
+  readonly el = make("div", "view", { tabindex: "-1" });
   readonly cursor = new Cursor();
   readonly #table = make("table", "", {
     role: "grid",
@@ -56,24 +56,33 @@ export class Grid {
   #wasHidden = true;
   #arrangement = AS_IT_COMES;
 
+  readonly #rows: Rows;
+  readonly #marks: Marks;
+  readonly #acts: GridActs;
+  readonly #measure: columns.Measure;
+
   constructor(
-    private readonly rows: Rows,
+    rows: Rows,
     readonly layout: Layout,
-    private readonly marks: Marks,
-    private readonly acts: GridActs,
-    private readonly measure: columns.Measure,
+    marks: Marks,
+    acts: GridActs,
+    measure: columns.Measure,
     signal: AbortSignal,
   ) {
+    this.#rows = rows;
+    this.#marks = marks;
+    this.#acts = acts;
+    this.#measure = measure;
     this.#head = new Head(this.#headActs(), signal);
-    this.#table.append(this.#head.element, this.#body.element);
-    this.element.append(this.#table, this.#note);
-    this.element.addEventListener("scroll", () => this.#scrolled(), { passive: true, signal });
-    this.element.addEventListener("keydown", (event) => this.#key(event), { signal });
-    this.element.addEventListener("focusin", (event) => this.#entered(event), { signal });
-    this.element.addEventListener("dblclick", (event) => this.#doubled(event), { signal });
+    this.#table.append(this.#head.el, this.#body.el);
+    this.el.append(this.#table, this.#note);
+    on(this.el, "scroll", () => this.#scrolled(), signal, { passive: true });
+    on(this.el, "keydown", (event) => this.#key(event), signal);
+    on(this.el, "focusin", (event) => this.#entered(event), signal);
+    on(this.el, "dblclick", (event) => this.#doubled(event), signal);
     this.#holdBar(signal);
-    new Pointer(this.element, this.#body, this, marks, signal);
-    signal.addEventListener("abort", () => {
+    new Pointer(this.el, this.#body, this, marks, signal);
+    on(signal, "abort", () => {
       cancelAnimationFrame(this.#frame);
       clearTimeout(this.#settle);
     });
@@ -103,18 +112,18 @@ export class Grid {
     this.#arrangement = arrangement;
     this.#anchor(moved);
     this.#total = total;
-    this.layout.take(this.rows.columns);
+    this.layout.take(this.#rows.columns);
     this.cursor.follow(moved);
     this.cursor.fit(this.size);
-    this.#gutter = Math.max(38, Math.ceil(this.measure(number(total)) * 0.88) + 16);
-    const same = this.#natural.length === this.rows.columns.length ? this.#natural : [];
+    this.#gutter = Math.max(38, Math.ceil(this.#measure(number(total)) * 0.88) + 16);
+    const same = this.#natural.length === this.#rows.columns.length ? this.#natural : [];
     const grouped = (column: number) => this.layout.isGrouped(column);
-    this.#natural = columns.widthsOf(this.rows, this.measure, same, grouped);
+    this.#natural = columns.widthsOf(this.#rows, this.#measure, same, grouped);
     write(this.#note, note);
     this.#note.hidden = note === "";
     mark(this.#table, "aria-rowcount", String(total + 1));
     this.resize();
-    if (this.flashes && !wantsStillness()) this.#body.flash(changes, this.rows);
+    if (this.flashes && !wantsStillness()) this.#body.flash(changes, this.#rows);
   }
 
   /** Whether changed cells light up. */
@@ -133,14 +142,14 @@ export class Grid {
 
   /** Fit the place the table has got; while it has none nothing is drawn and its place is kept. */
   resize(): void {
-    if (this.element.clientHeight === 0) {
+    if (this.el.clientHeight === 0) {
       this.#wasHidden = true; // browsers forget where a hidden element was scrolled to
       return;
     }
     // A scroll may be under way that no event has told of yet: an update must not turn it back.
     if (!this.#wasHidden) this.#catchUp();
     const height = `${scroll.bar(this.#extent)}px`;
-    if (this.#body.element.style.height !== height) this.#body.element.style.height = height;
+    if (this.#body.el.style.height !== height) this.#body.el.style.height = height;
     this.#position = scroll.clamp(this.#position, this.#extent);
     if (this.#wasHidden || !this.#isMoving) this.#align();
     this.#wasHidden = false;
@@ -149,7 +158,7 @@ export class Grid {
 
   /** Draw again after marks, columns or the block changed. */
   redraw(): void {
-    if (this.#frame || this.element.clientHeight === 0) return;
+    if (this.#frame || this.el.clientHeight === 0) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       this.#draw();
@@ -172,20 +181,20 @@ export class Grid {
 
   /** Give the keyboard to the cell that had it last. */
   focus(): void {
-    (this.active ?? this.element).focus({ preventScroll: true });
+    (this.active ?? this.el).focus({ preventScroll: true });
   }
 
   /** The element of the cell that has the keyboard, while it is drawn. */
   get active(): HTMLElement | undefined {
     const { row, column } = this.cursor.at;
-    return row < 0 ? this.#head.cellOf(column) : this.#body.cellAt(row, column, this.rows);
+    return row < 0 ? this.#head.cellOf(column) : this.#body.cellAt(row, column, this.#rows);
   }
 
   #headActs(): HeadActs {
     return {
       focus: (column) => this.go({ row: -1, column }),
-      sort: (column, add) => this.acts.sort(column, add),
-      menu: (column, anchor) => this.acts.menu(column, anchor),
+      sort: (column, add) => this.#acts.sort(column, add),
+      menu: (column, anchor) => this.#acts.menu(column, anchor),
       fit: (column) => this.fit(column),
       resize: (column, width) => this.#widen(column, width),
       move: (column, place) => {
@@ -208,7 +217,7 @@ export class Grid {
 
   get #extent(): scroll.Extent {
     // Without our sheet the element would be as tall as all rows, and all rows be drawn.
-    const view = Math.max(ROW, Math.min(this.element.clientHeight, TALLEST) - HEADER);
+    const view = Math.max(ROW, Math.min(this.el.clientHeight, TALLEST) - HEADER);
     return { rows: this.#total, rowHeight: ROW, view };
   }
 
@@ -221,8 +230,8 @@ export class Grid {
   }
 
   #catchUp(): void {
-    const top = this.element.scrollTop;
-    if (top === this.#scrollTop || this.element.clientHeight === 0) return;
+    const top = this.el.scrollTop;
+    if (top === this.#scrollTop || this.el.clientHeight === 0) return;
     this.#position = scroll.follow(this.#position, this.#scrollTop, top, this.#extent);
     this.#scrollTop = top;
   }
@@ -253,34 +262,34 @@ export class Grid {
 
   #align(): void {
     const top = scroll.toScrollTop(this.#position, this.#extent);
-    if (Math.abs(this.element.scrollTop - top) >= 1) this.element.scrollTop = top;
-    this.#scrollTop = this.element.scrollTop;
+    if (Math.abs(this.el.scrollTop - top) >= 1) this.el.scrollTop = top;
+    this.#scrollTop = this.el.scrollTop;
   }
 
   /** Notice a hand on the scroll bar: the bar is the only thing pressed that is not inside the table. */
   #holdBar(signal: AbortSignal): void {
     const hold = (event: PointerEvent) => {
-      this.#dragging = event.target === this.element;
+      this.#dragging = event.target === this.el;
     };
-    this.element.addEventListener("pointerdown", hold, { signal });
+    on(this.el, "pointerdown", hold, signal);
     const free = () => {
       if (!this.#dragging) return;
       this.#dragging = false;
       this.#settled();
     };
-    for (const kind of ["wheel", "touchstart", "keydown"]) {
-      this.element.addEventListener(kind, free, { passive: true, signal });
+    for (const kind of ["wheel", "touchstart", "keydown"] as const) {
+      on(this.el, kind, free, signal, { passive: true });
     }
     // Releasing the bar tells nobody in some browsers; the next movement without a button does.
     for (const kind of ["pointerup", "pointermove"] as const) {
       const up = (event: PointerEvent) => (event.buttons & 1) === 0 && free();
-      document.addEventListener(kind, up, { passive: true, signal });
+      on(document, kind, up, signal, { passive: true });
     }
   }
 
   #key(event: KeyboardEvent): void {
     const isHead = this.cursor.at.row < 0;
-    const step = meaning(event, isHead, isRightToLeft(this.element));
+    const step = meaning(event, isHead, isRightToLeft(this.el));
     if (!step || !this.#obey(step)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -302,22 +311,22 @@ export class Grid {
         this.go({ row, column });
         return true;
       case "sort":
-        this.acts.sort(column, step.add);
+        this.#acts.sort(column, step.add);
         return true;
       case "menu":
-        if (anchor) this.acts.menu(column, this.#head.cellOf(column) ?? anchor);
+        if (anchor) this.#acts.menu(column, this.#head.cellOf(column) ?? anchor);
         return true;
       case "open":
-        if (anchor) this.acts.open(this.cursor.at, anchor);
+        if (anchor) this.#acts.open(this.cursor.at, anchor);
         return true;
       case "mark":
-        this.marks.toggle(row);
+        this.#marks.toggle(row);
         return true;
       case "all":
-        this.marks.all(this.#total);
+        this.#marks.all(this.#total);
         return true;
       case "none": {
-        const had = this.cursor.drop() || this.marks.clear();
+        const had = this.cursor.drop() || this.#marks.clear();
         this.redraw();
         return had;
       }
@@ -341,7 +350,7 @@ export class Grid {
 
   #doubled(event: MouseEvent): void {
     const place = this.#body.find(event.target as Node);
-    if (place && place.column >= 0 && this.active) this.acts.open(place, this.active);
+    if (place && place.column >= 0 && this.active) this.#acts.open(place, this.active);
   }
 
   /** Scroll no further than needed to see a cell. */
@@ -362,20 +371,20 @@ export class Grid {
   #revealColumn(place: number): void {
     const left = this.#widths.slice(0, place).reduce((sum, width) => sum + width, 0);
     const right = left + (this.#widths[place] ?? 0);
-    const room = this.element.clientWidth - this.#gutter;
-    const now = Math.abs(this.element.scrollLeft);
+    const room = this.el.clientWidth - this.#gutter;
+    const now = Math.abs(this.el.scrollLeft);
     const next = left < now ? left : right > now + room ? Math.min(left, right - room) : now;
-    if (next !== now) this.element.scrollLeft = isRightToLeft(this.element) ? -next : next;
+    if (next !== now) this.el.scrollLeft = isRightToLeft(this.el) ? -next : next;
   }
 
   #draw(): void {
-    const hadFocus = this.element.contains(focused(this.element));
+    const hadFocus = this.el.contains(focused(this.el));
     this.#place();
     const { first, end } = this.inView;
     const { shown } = this.layout;
     const block = this.cursor.block(shown);
     this.#head.draw({
-      columns: this.rows.columns,
+      columns: this.#rows.columns,
       shown,
       widths: this.#widths,
       span: this.#span,
@@ -383,7 +392,7 @@ export class Grid {
       filtered: new Set(this.#arrangement.filters.map((filter) => filter.column)),
     });
     this.#body.draw({
-      rows: this.rows,
+      rows: this.#rows,
       first: Math.max(0, first - OVERSCAN),
       end: Math.min(this.#total, end + OVERSCAN),
       firstPlace: this.#span.first,
@@ -391,26 +400,26 @@ export class Grid {
       shown,
       grouped: (column) => this.layout.isGrouped(column),
       top: (row) => row * ROW - this.#position + this.#scrollTop,
-      isSelected: (row) => this.marks.has(row),
+      isSelected: (row) => this.#marks.has(row),
       isInBlock: (row, column) =>
         block !== undefined &&
         row >= block.first &&
         row < block.end &&
         block.columns.includes(column),
     });
-    mark(this.#table, "aria-busy", String(!this.rows.has(first, end)));
+    mark(this.#table, "aria-busy", String(!this.#rows.has(first, end)));
     this.#tabStop(hadFocus);
-    this.acts.look();
+    this.#acts.look();
   }
 
   /** Set widths and the columns in view. */
   #place(): void {
-    const room = this.element.clientWidth - this.#gutter;
+    const room = this.el.clientWidth - this.#gutter;
     const { shown } = this.layout;
     const fixed = shown.map((column) => this.layout.width(column));
     const natural = shown.map((column) => this.#natural[column] ?? columns.NARROWEST);
     this.#widths = columns.stretch(natural, fixed, room);
-    this.#span = columns.visible(this.#widths, Math.abs(this.element.scrollLeft), room);
+    this.#span = columns.visible(this.#widths, Math.abs(this.el.scrollLeft), room);
     const { first, end, before, all } = this.#span;
     const drawn = this.#widths.slice(first, end).map((width) => `${width}px`);
     const template = `${this.#gutter}px ${before}px ${drawn.join(" ")} 1fr`;
@@ -427,12 +436,12 @@ export class Grid {
     for (const element of this.#table.querySelectorAll('[tabindex="0"]')) {
       if (element !== active) mark(element, "tabindex", "-1");
     }
-    mark(this.element, "tabindex", active ? "-1" : "0");
+    mark(this.el, "tabindex", active ? "-1" : "0");
     if (active) mark(active, "tabindex", "0");
     for (const element of this.#table.querySelectorAll(".active")) {
       if (element !== active) element.classList.remove("active");
     }
     active?.classList.add("active");
-    if (hadFocus && focused(this.element) !== (active ?? this.element)) this.focus();
+    if (hadFocus && focused(this.el) !== (active ?? this.el)) this.focus();
   }
 }

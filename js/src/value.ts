@@ -7,23 +7,20 @@ import { indent } from "./json";
 import type { Column } from "./protocol";
 
 export class ValueBox {
-  readonly element = make("div", "value", { role: "dialog", tabindex: "-1" });
+  readonly el = make("div", "value", { role: "dialog", tabindex: "-1" });
   readonly #text = make("pre", "", { tabindex: "0", dir: "auto" });
   readonly #size = make("span", "size");
   #whole = "";
 
   constructor(column: Column, row: number, copy: (text: string) => void, close: () => void) {
     const label = `${column.name}, row ${number(row + 1)}`;
-    this.element.setAttribute("aria-label", label);
+    this.el.setAttribute("aria-label", label);
     this.#text.setAttribute("aria-label", label);
-    const name = make("b");
-    write(name, column.name);
-    const type = make("span", "size");
-    write(type, column.type);
-    const bar = make("div", "value-bar");
+    const name = make("b", "", {}, column.name);
+    const type = make("span", "size", {}, column.type);
     const tools = [tool("copy", "Copy", () => copy(this.#whole)), tool("close", "Close", close)];
-    bar.append(name, type, make("span", "space"), this.#size, ...tools);
-    this.element.append(bar, this.#text);
+    const bar = [name, type, make("span", "space"), this.#size, ...tools];
+    this.el.append(make("div", "value-bar", {}, ...bar), this.#text);
   }
 
   /** Show the text; `isCut` while or when there is more of it than is here. */

@@ -6,7 +6,7 @@ import { Bar } from "./bar";
 import { copyText } from "./clipboard";
 import { Copier, isCut } from "./copier";
 import type { Place } from "./cursor";
-import { make, textSelection, write } from "./dom";
+import { make, on, textSelection, write } from "./dom";
 import { Exporter } from "./exporter";
 import { Filters, filterForm } from "./filters";
 import { Foot } from "./foot";
@@ -72,11 +72,12 @@ export class View {
   #state: State | undefined;
   #tallest = 0;
 
-  constructor(
-    private readonly model: Model,
-    el: HTMLElement,
-    private readonly memory: Memory,
-  ) {
+  readonly #model: Model;
+  readonly #memory: Memory;
+
+  constructor(model: Model, el: HTMLElement, memory: Memory) {
+    this.#model = model;
+    this.#memory = memory;
     const { signal } = this.#stop;
     this.#layout = new Layout(memory.layout);
     memory.layout = this.#layout;
@@ -99,8 +100,8 @@ export class View {
     );
     this.#grid = this.#makeGrid(signal);
     this.#copier = new Copier(this.#rows, this.#layout, this.#grid.cursor, this.#marks);
-    this.#root.append(this.#bar.element, this.#bar.message, this.#filters.element);
-    this.#root.append(this.#grid.element, this.#foot.element, this.#live, this.#popup.element);
+    this.#root.append(this.#bar.el, this.#bar.message, this.#filters.el);
+    this.#root.append(this.#grid.el, this.#foot.el, this.#live, this.#popup.el);
     el.append(this.#root);
     this.#listen(signal);
     this.#options();
@@ -158,28 +159,28 @@ export class View {
   }
 
   #listen(signal: AbortSignal): void {
-    const on = (name: string, call: (content: unknown, buffers?: Buffers) => void) => {
-      this.model.on(name, call);
-      signal.addEventListener("abort", () => this.model.off(name, call));
+    const hear = (name: string, call: (content: unknown, buffers?: Buffers) => void) => {
+      this.#model.on(name, call);
+      on(signal, "abort", () => this.#model.off(name, call));
     };
-    on("msg:custom", (content, buffers) => this.#receive(content, buffers ?? []));
-    on("change:title", () => this.#options());
-    on("change:height", () => this.#options());
+    hear("msg:custom", (content, buffers) => this.#receive(content, buffers ?? []));
+    hear("change:title", () => this.#options());
+    hear("change:height", () => this.#options());
     const size = new ResizeObserver(() => this.#attached());
     size.observe(this.#root);
     const timer = setInterval(() => this.#tick(), 1000);
-    signal.addEventListener("abort", () => {
+    on(signal, "abort", () => {
       size.disconnect();
       clearInterval(timer);
     });
-    this.#root.addEventListener("copy", (event) => this.#copied(event), { signal });
-    document.addEventListener("visibilitychange", () => this.#tick(), { signal });
-    window.addEventListener("pagehide", () => this.#viewer.bye(performance.now()), { signal });
-    window.addEventListener("pageshow", () => this.#tick(), { signal });
+    on(this.#root, "copy", (event) => this.#copied(event), signal);
+    on(document, "visibilitychange", () => this.#tick(), signal);
+    on(window, "pagehide", () => this.#viewer.bye(performance.now()), signal);
+    on(window, "pageshow", () => this.#tick(), signal);
   }
 
   #options(): void {
-    const title = String(this.model.get("title") ?? "");
+    const title = String(this.#model.get("title") ?? "");
     this.#bar.name(title);
     this.#grid.name(title || "live query");
     this.#tallest = 0;
@@ -189,7 +190,7 @@ export class View {
   }
 
   get #height(): number {
-    return Number(this.model.get("height")) || 320;
+    return Number(this.#model.get("height")) || 320;
   }
 
   // -- from the kernel
@@ -286,7 +287,7 @@ export class View {
   }
 
   #flashes(on: boolean): void {
-    this.memory.flashes = this.#grid.flashes = on;
+    this.#memory.flashes = this.#grid.flashes = on;
     this.#foot.flashes(on);
   }
 
@@ -315,7 +316,7 @@ export class View {
   #openMenu(label: string, entries: Parameters<typeof menu>[1], anchor: Element): void {
     const content = menu(label, entries, () => this.#popup.close());
     this.#popup.open(content, anchor, () =>
-      anchor instanceof HTMLElement && this.#bar.element.contains(anchor)
+      anchor instanceof HTMLElement && this.#bar.el.contains(anchor)
         ? anchor.focus()
         : this.#grid.focus(),
     );
@@ -385,7 +386,7 @@ export class View {
       () => this.#popup.close(),
     );
     box.show(text, column, isCut(text) ? "loading the rest…" : "");
-    this.#popup.open(box.element, anchor, () => this.#grid.focus(), "wide");
+    this.#popup.open(box.el, anchor, () => this.#grid.focus(), "wide");
     if (!isCut(text)) return;
     this.#answers.set(this.#ask({ type: "cell", row: identity, column: number }), (answer) => {
       if (answer.type !== "cell") return;

@@ -22,10 +22,13 @@ export class Viewer {
   #isThere = false;
   #patience = FIRST_PATIENCE;
 
-  constructor(
-    private readonly send: (message: object) => void,
-    private readonly rows: Rows,
-  ) {}
+  readonly #send: (message: object) => void;
+  readonly #rows: Rows;
+
+  constructor(send: (message: object) => void, rows: Rows) {
+    this.#send = send;
+    this.#rows = rows;
+  }
 
   /** Announce this view and ask for its first rows. */
   hello(wish: Wish, now: number): void {
@@ -58,12 +61,12 @@ export class Viewer {
     this.#lastSeen = message.seq;
     this.acknowledge(message.seq, now);
     if (message.type === "window") {
-      const update = this.rows.replace(message);
+      const update = this.#rows.replace(message);
       this.#answered(now);
       return update;
     }
-    const update = message.type === "patch" ? this.rows.patch(message) : NOTHING_NEW;
-    if (update === undefined || this.rows.revision !== message.state.revision) {
+    const update = message.type === "patch" ? this.#rows.patch(message) : NOTHING_NEW;
+    if (update === undefined || this.#rows.revision !== message.state.revision) {
       this.want(wish, now);
       return undefined;
     }
@@ -111,12 +114,12 @@ export class Viewer {
   #answered(now: number): void {
     const next = this.#next;
     this.#asked = this.#next = undefined;
-    if (next && !this.rows.has(next.start, next.start + next.count)) this.want(next, now);
+    if (next && !this.#rows.has(next.start, next.start + next.count)) this.want(next, now);
   }
 
   #say(request: Request, now: number): void {
     this.#seq += 1;
     this.#saidAt = now;
-    this.send({ ...request, seq: this.#seq, viewer: this.token });
+    this.#send({ ...request, seq: this.#seq, viewer: this.token });
   }
 }
