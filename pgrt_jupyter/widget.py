@@ -56,6 +56,7 @@ class LiveTable(Shared, anywidget.AnyWidget):
     _esm = _bundle()
     title = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(320).tag(sync=True)  # CSS pixels
+    _closed = True  # until it is made
 
     def __init__(
         self,
@@ -73,7 +74,6 @@ class LiveTable(Shared, anywidget.AnyWidget):
         self._seq = itertools.count(1)
         self._watcher: threading.Thread | None = None
         self._asked = False
-        self._closed = False
         content = Content(self._lock, lambda: bool(self._viewers), self._news)
         content.arrangement = arrangement.read(sort, search, filters)
         self._share(self._lock, content)
@@ -81,6 +81,7 @@ class LiveTable(Shared, anywidget.AnyWidget):
         self._act = act
         self.on_viewers: Callable[[int], None] | None = None
         self._outside = _outside_cells()
+        self._closed = False
         self._outside.copy().run(
             lambda: super(LiveTable, self).__init__(title=title, height=height)
         )
@@ -104,6 +105,8 @@ class LiveTable(Shared, anywidget.AnyWidget):
 
     def close(self) -> None:
         """Close the table in every browser, its layout with it; a second call does nothing."""
+        if self._closed:
+            return
         with self._lock:
             self._closed = True
             self._viewers.clear()
