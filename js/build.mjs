@@ -1,5 +1,5 @@
 // Bundle the table. A style sheet becomes a minified text, since it is adopted by script (`src/style.ts`).
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { build, transform } from "esbuild";
 
 const sheets = {
@@ -18,6 +18,17 @@ const sheets = {
   },
 };
 
+// Names that only our own objects have: neither the DOM, nor the model, nor a message.
+const OURS = `
+  shown marks flashes redraw firstPlace endPlace identity rowHeight isOpen isGrouped
+  acknowledge unselect isHidden isRunning inView hiddenCount tick stopExport isSelected
+  follow moved ids selectAll isTouched isInBlock exporting unfilter searches memory
+  hintAt columnOf cellOf arranged selects laidOut isAtTop grouped pages heard widths
+  untell cellAt isAt toTop stays refreshes
+`
+  .trim()
+  .split(/\s+/);
+
 const { metafile } = await build({
   entryPoints: ["src/widget.ts"],
   outfile: "../pgrt_jupyter/static/widget.js",
@@ -28,11 +39,21 @@ const { metafile } = await build({
   charset: "utf8",
   legalComments: "none",
   metafile: true,
+  mangleProps: new RegExp(`^(${OURS.join("|")})$`),
   plugins: [sheets],
 });
-const [[path, { bytes, inputs }]] = Object.entries(metafile.outputs);
+// Custom properties declared in the sheet are the table's own, so any names will do.
+const file = "../pgrt_jupyter/static/widget.js";
+let bundle = await readFile(file, "utf8");
+const names = [...new Set(bundle.match(/--[a-z]+(?=:)/g))];
+names.forEach((name, at) => {
+  bundle = bundle.replace(new RegExp(`${name}(?![\\w-])`, "g"), `--${at.toString(36)}`);
+});
+await writeFile(file, bundle);
+
+const [[path, { inputs }]] = Object.entries(metafile.outputs);
 const say = (line) => process.stdout.write(`${line}\n`);
 if (process.argv.includes("--sizes")) {
   for (const [name, input] of Object.entries(inputs)) say(`${input.bytesInOutput} ${name}`);
 }
-say(`${path}  ${(bytes / 1000).toFixed(1)} kB`);
+say(`${path}  ${(Buffer.byteLength(bundle) / 1000).toFixed(1)} kB`);

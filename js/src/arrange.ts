@@ -58,18 +58,17 @@ const SIGNS: Record<Operator, string> = {
   null: "is NULL",
   notnull: "is not NULL",
 };
-const COMPARED: Partial<Record<Operator, [plain: string, time: string]>> = {
-  eq: ["equal to", "at"],
-  ne: ["not equal to", "not at"],
-  lt: ["less than", "before"],
-  le: ["at most", "up to"],
-  gt: ["more than", "after"],
-  ge: ["at least", "from"],
+const COMPARED: Partial<Record<Operator, string>> = {
+  eq: "equal to",
+  ne: "not equal to",
+  lt: "less than, before",
+  le: "at most, up to",
+  gt: "more than, after",
+  ge: "at least, from",
 };
 
-export function words(operator: Operator, kind: Kind): string {
-  const compared = COMPARED[operator];
-  return compared ? `${SIGNS[operator]} ${compared[kind === "time" ? 1 : 0]}` : SIGNS[operator];
+export function words(operator: Operator): string {
+  return [SIGNS[operator], COMPARED[operator]].join(" ").trim();
 }
 
 /** Say a condition in a few words. */

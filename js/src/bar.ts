@@ -147,7 +147,7 @@ export class Bar {
 }
 
 export function tool(sign: Icon, label: string, run: () => void): HTMLButtonElement {
-  const button = make("button", "tool", { type: "button" });
+  const button = make("button", "tool", {});
   relabel(button, sign, label);
   on(button, "click", run);
   return button;

@@ -8,6 +8,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   if (className) element.className = className;
+  if (tag === "button") mark(element, "type", "button");
   for (const name in attributes) mark(element, name, attributes[name] as string);
   element.append(...children);
   return element;

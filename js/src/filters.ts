@@ -31,7 +31,7 @@ export class Filters {
     this.el.hidden = filters.length === 0 && error === "";
     this.el.replaceChildren(...filters.map((filter, at) => this.#chip(filter, at, columns)));
     if (filters.length > 1) {
-      const clear = make("button", "link", { type: "button" }, "Clear all");
+      const clear = make("button", "link", {}, "Clear all");
       on(clear, "click", () => this.#acts.clear());
       this.el.append(clear);
     }
@@ -40,7 +40,7 @@ export class Filters {
 
   #chip(filter: Condition, at: number, columns: Column[]): HTMLElement {
     const text = arrange.inWords(filter, columns);
-    const attributes = { type: "button", "aria-haspopup": "dialog", title: text };
+    const attributes = { "aria-haspopup": "dialog", title: text };
     const edit = make("button", "edit", attributes, text);
     const remove = small(`Remove the filter ${text}`, () => this.#acts.remove(at));
     const chip = make("span", "filter", {}, edit, remove);
@@ -60,7 +60,7 @@ export function filterForm(
   const label = `Filter by ${column.name}`;
   const operator = select(
     { "aria-label": "Condition" },
-    arrange.operators(column.kind).map((op) => [op, arrange.words(op, column.kind)]),
+    arrange.operators(column.kind).map((op) => [op, arrange.words(op)]),
   );
   if (before) operator.value = before.op;
   const place = make("div");
@@ -73,7 +73,7 @@ export function filterForm(
   offer(Array.isArray(old) ? old.join("\n") : old);
   on(operator, "change", () => offer(value()?.value ?? ""));
   const apply = make("button", "primary", { type: "submit" }, "Apply");
-  const stop = make("button", "", { type: "button" }, "Cancel");
+  const stop = make("button", "", {}, "Cancel");
   on(stop, "click", cancel);
   const attributes = { "aria-label": label, role: "dialog", novalidate: "" };
   const buttons = make("div", "buttons", {}, stop, apply);
@@ -111,23 +111,13 @@ function fieldFor(column: Column, op: Operator, text: string): HTMLElement | und
     area.value = text;
     return area;
   }
-  const isNumber = column.kind === "number";
   const input = make("input", "", {
     ...attributes,
     type: "text",
     autocomplete: "off",
-    inputmode: isNumber ? "decimal" : "text",
-    placeholder: isNumber ? "number" : column.kind === "time" ? example(column.type) : "",
+    inputmode: column.kind === "number" ? "decimal" : "text",
+    placeholder: column.type,
   });
   input.value = text.split("\n")[0] ?? "";
   return input;
-}
-
-function example(type: string): string {
-  if (type === "interval") return "1 day 02:00:00";
-  return type.startsWith("timestamp")
-    ? "2026-01-31 12:00"
-    : type === "date"
-      ? "2026-01-31"
-      : "12:00";
 }

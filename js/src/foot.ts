@@ -23,7 +23,7 @@ export class Foot {
   readonly #progress = make("progress", "", { max: "1", "aria-label": "Export" });
   readonly #exported = make("span");
   readonly #told = make("span", "told");
-  readonly #legend = make("button", "legend", { type: "button" });
+  readonly #legend = make("button", "legend", {});
 
   readonly #acts: FootActs;
 
@@ -50,8 +50,8 @@ export class Foot {
     mark(this.#legend, "aria-label", "Light up changed cells: up, down, changed, new");
     this.#legend.disabled = still;
     this.#legend.title = still
-      ? "Your system asks for less motion: changed cells do not light up"
-      : `Changed cells ${on ? "light up" : "do not light up"}; click to switch`;
+      ? "Off: your system asks for less motion"
+      : `Changed cells ${on ? "" : "do not "}light up`;
   }
 
   view(first: number, end: number, total: number, all: number): void {
@@ -88,7 +88,7 @@ export class Foot {
 }
 
 export function small(label: string, run: () => void): HTMLButtonElement {
-  const attributes = { type: "button", "aria-label": label, title: label };
+  const attributes = { "aria-label": label, title: label };
   const button = make("button", "small", attributes, icon("close"));
   on(button, "click", run);
   return button;

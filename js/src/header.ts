@@ -10,7 +10,7 @@ import type { Arrangement, Column } from "./protocol";
 const DRAG_AFTER = 6; // pixels a hand may tremble
 const HIDDEN = { "aria-hidden": "true" };
 const HEAD = { role: "columnheader", scope: "col", tabindex: "-1" };
-const MENU_BUTTON = { type: "button", tabindex: "-1", "aria-haspopup": "menu" };
+const MENU_BUTTON = { tabindex: "-1", "aria-haspopup": "menu" };
 
 /** What can be done with a column; places count the columns shown. */
 export interface Acts {

@@ -33,7 +33,6 @@ export function menu(label: string, entries: Entry[], done: () => void): HTMLEle
 function button(item: Item, done: () => void): HTMLButtonElement {
   const switches = item.checked !== undefined;
   const element = make("button", "item", {
-    type: "button",
     role: switches ? "menuitemcheckbox" : "menuitem",
     tabindex: "-1",
   });

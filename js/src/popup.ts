@@ -96,11 +96,7 @@ export class Popup {
 
   /** Close when the page moves under the box; a table that follows its rows does not move it. */
   #scrolled(event: Event): void {
-    const target = event.target as Node | null;
-    if (!this.isOpen || !this.#anchor || !target) return;
-    if (target === document || (target.contains(this.el) && target.contains(this.#anchor))) {
-      this.close();
-    }
+    if ((event.target as Node).contains(this.el)) this.close();
   }
 }
 

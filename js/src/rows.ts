@@ -1,7 +1,7 @@
 // The rows the browser holds: one window of the rows shown, replaced or patched, never reordered here. Each row
 // has an identity that stays when it moves, which tells a row that moved from one that changed.
 
-import type { Cell, Cells, Column, PatchMessage, State, WindowMessage } from "./protocol";
+import type { Cell, Cells, Column, PatchMessage, WindowMessage } from "./protocol";
 
 export type Direction = "up" | "down" | "changed" | "new";
 /** What to flash: absolute row number → column number → direction; column -1 is the whole row. */
@@ -13,58 +13,39 @@ export interface Update {
   moved: (row: number) => number;
 }
 
+export const NOTHING_NEW: Update = { changes: new Map(), moved: (row) => row };
+
 interface Held {
-  revision: number;
   version: number;
   next: number;
   start: number;
-  whole: boolean;
   columns: Column[];
   ids: number[];
   cells: Cells;
 }
 
-export const NOTHING_NEW: Update = { changes: new Map(), moved: (row) => row };
+export class Rows implements Held {
+  revision = 0;
+  version = 0;
+  next = 0;
+  start = 0;
+  whole = false;
+  columns: Column[] = [];
+  ids: number[] = [];
+  cells: Cells = [];
 
-export class Rows {
-  #held: Held = {
-    revision: 0,
-    version: 0,
-    next: 0,
-    start: 0,
-    whole: false,
-    columns: [],
-    ids: [],
-    cells: [],
-  };
-
-  get revision(): number {
-    return this.#held.revision;
-  }
-  get version(): number {
-    return this.#held.version;
-  }
-  get start(): number {
-    return this.#held.start;
-  }
   get count(): number {
-    return this.#held.ids.length;
-  }
-  get whole(): boolean {
-    return this.#held.whole;
-  }
-  get columns(): Column[] {
-    return this.#held.columns;
+    return this.ids.length;
   }
 
   /** Return the text of a cell, null for NULL, undefined while it is not here. */
   cell(row: number, column: number): Cell | undefined {
-    return this.#held.cells[column]?.[row - this.#held.start];
+    return this.cells[column]?.[row - this.start];
   }
 
   /** Return what tells a row from all others, undefined while it is not here. */
   identity(row: number): number | undefined {
-    return this.#held.ids[row - this.#held.start];
+    return this.ids[row - this.start];
   }
 
   has(start: number, end: number): boolean {
@@ -72,20 +53,15 @@ export class Rows {
   }
 
   replace(message: WindowMessage): Update {
+    const { rows: ids, cells } = message;
     const same = sameColumns(this.columns, message.columns);
-    return this.#become(message.state, message.shift, {
-      start: message.start,
-      whole: message.whole,
-      columns: same ? this.columns : message.columns,
-      ids: message.rows,
-      cells: message.cells,
-    });
+    return this.#become(message, ids, cells, same ? this.columns : message.columns);
   }
 
   /** Apply a patch; undefined when it builds on something else than what is here. */
   patch(message: PatchMessage): Update | undefined {
     if (message.base !== this.revision) return undefined;
-    const { ids, cells } = rearranged(this.#held, message.rows);
+    const { ids, cells } = rearranged(this, message.rows);
     for (const [column, rows, text] of message.changes) {
       const values = [...(cells[column] ?? [])];
       rows.forEach((row, at) => {
@@ -93,25 +69,22 @@ export class Rows {
       });
       cells[column] = values;
     }
-    const { start, whole } = message;
-    return this.#become(message.state, message.shift, {
-      start,
-      whole,
-      columns: this.columns,
-      ids,
-      cells,
-    });
+    return this.#become(message, ids, cells, this.columns);
   }
 
-  #become(state: State, shift: number, now: Omit<Held, "revision" | "version" | "next">): Update {
-    const before = this.#held;
+  #become(
+    { state, start, whole, shift }: WindowMessage | PatchMessage,
+    ids: number[],
+    cells: Cells,
+    columns: Column[],
+  ): Update {
+    const before = { ...this };
     const { revision, version, next } = state;
-    this.#held = { ...now, revision, version, next };
-    if (before.columns !== now.columns || before.version === 0) return NOTHING_NEW;
-    const places = new Map(now.ids.map((id, at) => [id, now.start + at]));
+    Object.assign(this, { revision, version, next, start, whole, ids, cells, columns });
+    if (before.columns !== columns || before.version === 0) return NOTHING_NEW;
+    const places = new Map(ids.map((id, at) => [id, start + at]));
     const moved = (row: number) => whereTo(row, before, places) ?? row + shift;
-    if (before.version === version) return { changes: new Map(), moved };
-    return { changes: compare(before, this.#held), moved };
+    return { changes: before.version === version ? new Map() : compare(before, this), moved };
   }
 }
 

@@ -49,6 +49,7 @@ export interface Memory {
 }
 
 const TOLD_MS = 6000;
+const moment = () => performance.now();
 
 export class View {
   readonly #stop = new AbortController();
@@ -107,13 +108,13 @@ export class View {
     this.#options();
     this.#flashes(memory.flashes);
     this.#grid.show(0, "Waiting for the first result…", this.#arrangement);
-    this.#viewer.hello(this.#wish(), performance.now());
+    this.#viewer.hello(this.#wish(), moment());
   }
 
   close(): void {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort();
-    this.#viewer.bye(performance.now());
+    this.#viewer.bye(moment());
     this.#root.remove();
   }
 
@@ -175,7 +176,7 @@ export class View {
     });
     on(this.#root, "copy", (event) => this.#copied(event), signal);
     on(document, "visibilitychange", () => this.#tick(), signal);
-    on(window, "pagehide", () => this.#viewer.bye(performance.now()), signal);
+    on(window, "pagehide", () => this.#viewer.bye(moment()), signal);
     on(window, "pageshow", () => this.#tick(), signal);
   }
 
@@ -198,7 +199,7 @@ export class View {
   #receive(content: unknown, buffers: Buffers): void {
     const message = read(content, this.#viewer.token);
     if (!message) return;
-    const now = performance.now();
+    const now = moment();
     if (isPush(message)) this.#take(message, now);
     else {
       this.#viewer.heard(now);
@@ -270,7 +271,7 @@ export class View {
   // -- what a person does
 
   #ask(request: Request): number {
-    return this.#viewer.ask(request, performance.now());
+    return this.#viewer.ask(request, moment());
   }
 
   /** What the next step builds on. */
@@ -473,7 +474,7 @@ export class View {
   }
 
   #tick(): void {
-    const now = performance.now();
+    const now = moment();
     tint(this.#root);
     this.#bar.tick(now);
     this.#announcer.tick(now);
@@ -484,7 +485,7 @@ export class View {
   /** Say what is in view, and see to it that those rows come. */
   #look(): void {
     if (!this.#grid) return; // drawn while still being built
-    const now = performance.now();
+    const now = moment();
     const { first, end } = this.#grid.inView;
     const state = this.#state;
     if (state?.version) this.#foot.view(first, end, state.filtered, state.total);
@@ -496,7 +497,7 @@ export class View {
 
   #hint(): void {
     const { first, end } = this.#grid.inView;
-    this.#bar.hintAt(this.#viewer.hint(!this.#rows.has(first, end), performance.now()));
+    this.#bar.hintAt(this.#viewer.hint(!this.#rows.has(first, end), moment()));
   }
 
   #isNearEdge(first: number, end: number): boolean {
