@@ -59,14 +59,17 @@ def texts(column: pd.Series[Any], most: int | None = None) -> pa.ChunkedArray:
 
 def decimals(column: pd.Series[Any]) -> pa.ChunkedArray | None:
     """Write a column of Decimal objects, six times quicker than Arrow reads them; None for others."""
-    if column.dtype != object or not set(map(type, column.array)) <= _DECIMAL:
+    if column.dtype != object:
         return None
-    written = pa.array(list(map(str, column.array)), pa.string())
+    values = column.to_numpy().tolist()
+    if not set(map(type, values)) <= _DECIMAL:
+        return None
+    written = pa.array(list(map(str, values)), pa.string())
     missing = pc.is_in(written, value_set=pa.array([str(pd.NA), str(None)]))
     written = pc.if_else(missing, pa.scalar(None, pa.string()), written)
     odd = pc.fill_null(pc.match_substring(written, "E"), False)
     if pc.any(odd).as_py():  # an exponent, which PostgreSQL never writes
-        by_hand = [format(value, "f") for value in column.array[np.asarray(odd)]]
+        by_hand = [format(values[at], "f") for at in np.flatnonzero(odd)]
         written = pc.replace_with_mask(written, odd, pa.array(by_hand, pa.string()))
     return pa.chunked_array([written])
 
