@@ -22,7 +22,7 @@ const sheets = {
 const OURS = `
   shown marks flashes redraw firstPlace endPlace identity rowHeight isOpen isGrouped
   acknowledge unselect isHidden isRunning inView hiddenCount tick stopExport isSelected
-  follow moved ids selectAll isTouched isInBlock exporting unfilter searches memory
+  moved ids selectAll isTouched isInBlock exporting unfilter searches memory
   hintAt columnOf cellOf arranged selects laidOut isAtTop grouped pages heard widths
   untell cellAt isAt toTop stays refreshes
 `

@@ -48,31 +48,36 @@ export class Body {
   draw(view: BodyView): void {
     const wanted = new Map<number, number>();
     for (let row = view.first; row < view.end; row++) wanted.set(keyOf(view.rows, row), row);
+    // Text a person is selecting stays: its row is not reused for another, off the screen neither.
+    const selection = textSelection(this.el);
     const free: Row[] = [];
     const drawn: Row[] = [];
     for (const row of this.#pool) {
-      const key = wanted.has(row.key) || row.key >= 0 ? row.key : keyOf(view.rows, row.number);
+      const isHeld = selection !== null && isTouched(row, selection);
+      const mayWait = row.key < 0 || isHeld;
+      const key = wanted.has(row.key) || !mayWait ? row.key : keyOf(view.rows, row.number);
       const at = wanted.get(key);
       if (at === undefined) {
-        free.push(row);
+        if (!isHeld) free.push(row);
         continue;
       }
       wanted.delete(key);
-      row.key = key;
-      row.number = at;
-      drawn.push(row);
+      if (isHeld && key < 0)
+        place(row, view); // until its values are here again
+      else {
+        row.key = key;
+        row.number = at;
+        drawn.push(row);
+      }
     }
-    // Text a person is selecting stays, off the screen too.
-    const held = textSelection(this.el);
-    const loose = free.filter((row) => !held || !isTouched(row, held));
     for (const [key, at] of wanted) {
-      const row = loose.pop() ?? this.#make();
+      const row = free.pop() ?? this.#make();
       row.key = key;
       row.number = at;
       for (const cell of row.cells) still(cell.el);
       drawn.push(row);
     }
-    for (const row of loose) {
+    for (const row of free) {
       row.el.remove();
       this.#pool.splice(this.#pool.indexOf(row), 1);
     }
@@ -117,11 +122,7 @@ export class Body {
   }
 
   #drawRow(row: Row, view: BodyView): void {
-    const top = view.top(row.number);
-    if (top !== row.top) {
-      row.top = top;
-      row.el.style.transform = `translateY(${top}px)`;
-    }
+    place(row, view);
     mark(row.el, "aria-rowindex", String(row.number + 2));
     const selected = view.isSelected(row.number);
     mark(row.el, "aria-selected", String(selected));
@@ -137,6 +138,13 @@ export class Body {
       drawCell(cell, row.number, view);
     }
   }
+}
+
+function place(row: Row, view: BodyView): void {
+  const top = view.top(row.number);
+  if (top === row.top) return;
+  row.top = top;
+  row.el.style.transform = `translateY(${top}px)`;
 }
 
 function keyOf(rows: Rows, row: number): number {

@@ -34,7 +34,7 @@ export class Foot {
     this.#selected = make("span", "selection", {}, this.#selectedCount, clear);
     this.#export = make("span", "export", {}, this.#progress, this.#exported, stop);
     for (const [direction, word] of Object.entries(LEGEND)) {
-      this.#legend.append(make("span", "sample", { "data-flash": direction }, word));
+      this.#legend.append(make("span", "sample", { "data-means": direction }, word));
     }
     this.el.append(this.#count, this.#selected, make("span", "space"));
     this.el.append(this.#told, this.#export, this.#legend);
