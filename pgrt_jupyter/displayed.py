@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from . import protocol, window
 from .arrange import Order, arrange
 from .arrangement import Arrangement, for_browser
 from .identity import Identities, identify
-from .protocol import Cells, Column, State
-from .texts import Positions, take
+from .protocol import Cell, Cells, Column, State
+from .texts import Positions, arrow, take
 from .window import Shown
 
 log = logging.getLogger("pgrt_jupyter")
@@ -47,6 +48,7 @@ class Displayed:
         self.order = order
         self.columns: list[Column] = window.columns(shown)
         self._texts: dict[str, Any] = {}
+        self._last: tuple[pd.DataFrame, Cells] | None = None
 
     def told(self, shown: Shown) -> Displayed:
         """Give the same rows with another status."""
@@ -170,12 +172,30 @@ class Displayed:
         size = self.rows * max(1, self.frame.shape[1])
         if self.rows > MAX_WHOLE_ROWS or size > MAX_WHOLE_CHARACTERS:
             return None
-        everything = self._cells(range(self.rows))
+        everything = self._everything()
         characters = sum(len(cell or "") + 3 for column in everything for cell in column)
         return everything if characters <= MAX_WHOLE_CHARACTERS else None
 
+    def _everything(self) -> Cells:
+        """Write all rows, taking over the columns that are as they were in the last result."""
+        last, self._last = self._last, None
+        if last is None:
+            return self._cells(range(self.rows))
+        frame, cells = last
+        return [
+            old if _is_same(column, frame.iloc[:, at]) else _written(column)
+            for at, (column, old) in enumerate(zip(self.part(range(self.rows)), cells, strict=True))
+        ]
+
+    def build_on(self, before: Displayed) -> None:
+        """Take over what the last result has written, where rows are where they were."""
+        whole = before._texts.get("whole")
+        same = self.order.positions is None and before.order.positions is None
+        if whole and same and self.columns == before.columns and self.rows == before.rows:
+            self._last = before.frame, whole
+
     def _cells(self, rows: range) -> Cells:
-        return [[window.text(value) for value in window.values(c)] for c in self.part(rows)]
+        return [_written(column) for column in self.part(rows)]
 
 
 def display(
@@ -191,7 +211,22 @@ def display(
     order = Order(None)
     if arrangement and shown.frame is not None:
         order = _arranged(frame, shown.types, arrangement)
-    return Displayed(revision, shown, arrangement, identities, order)
+    made = Displayed(revision, shown, arrangement, identities, order)
+    if before is not None:
+        made.build_on(before)
+    return made
+
+
+def _is_same(column: pd.Series[Any], last: pd.Series[Any]) -> bool:
+    """Tell whether two columns surely have one text; floats and objects can be equal and have two."""
+    data, before = arrow(column), arrow(last)
+    if data is None or before is None or pa.types.is_floating(data.type):
+        return False
+    return bool(data.equals(before))
+
+
+def _written(column: pd.Series[Any]) -> list[Cell]:
+    return [window.text(value) for value in window.values(column)]
 
 
 def _arranged(frame: pd.DataFrame, types: Sequence[str], arrangement: Arrangement) -> Order:

@@ -26,6 +26,7 @@ import traitlets
 
 from . import arrangement, export, incoming, protocol, window
 from .answers import Answers
+from .arrangement import Arrangement
 from .content import Content
 from .shared import Shared
 from .viewer import Viewer
@@ -68,16 +69,8 @@ class LiveTable(Shared, anywidget.AnyWidget):
         filters: Any = None,
         act: Callable[[str], None] | None = None,
     ) -> None:
-        self._lock = threading.RLock()
-        self._viewers_changed = threading.Condition(self._lock)
-        self._viewers: dict[str, Viewer] = {}
+        self._begin(arrangement.read(sort, search, filters))
         self._seq = itertools.count(1)
-        self._watcher: threading.Thread | None = None
-        self._asked = False
-        content = Content(self._lock, lambda: bool(self._viewers), self._news)
-        content.arrangement = arrangement.read(sort, search, filters)
-        self._share(self._lock, content)
-        self._answers = Answers(self._lock, content, self._send_answer)
         self._act = act
         self.on_viewers: Callable[[int], None] | None = None
         self._outside = _outside_cells()
@@ -86,6 +79,24 @@ class LiveTable(Shared, anywidget.AnyWidget):
             lambda: super(LiveTable, self).__init__(title=title, height=height)
         )
         self.on_msg(self._receive)
+
+    def _begin(self, arranged: Arrangement) -> None:
+        """Make the lock and all that it guards."""
+        self._lock = threading.RLock()
+        self._viewers_changed = threading.Condition(self._lock)
+        self._viewers: dict[str, Viewer] = {}
+        self._watcher: threading.Thread | None = None
+        self._asked = False
+        content = Content(self._lock, lambda: bool(self._viewers), self._news)
+        content.arrangement = arranged
+        self._share(self._lock, content)
+        self._answers = Answers(self._lock, content, self._send_answer)
+
+    def abandon(self) -> None:
+        """Let go of the parent's viewers in a forked child, and of locks that nobody will release."""
+        shown = self._content.shown
+        self._begin(self._content.arrangement)
+        self._content.shown = shown
 
     def show(self, shown: Shown) -> None:
         """Show a result or a new status; callable from any thread."""

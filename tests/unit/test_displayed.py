@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pytest
 
 from pgrt_jupyter import displayed
 from pgrt_jupyter.arrangement import Arrangement, Condition
@@ -100,3 +103,26 @@ def test_values_nobody_thought_of_do_not_hide_the_rows(monkeypatch: Any) -> None
     made = display(None, shown(pd.DataFrame({"a": [2, 1]})), Arrangement(search="1"), 1)
     assert made.rows == 2
     assert "odd" in made.arranged()["error"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [(0.0, -0.0), (Decimal("1.0"), Decimal("1.00")), (1, 2), ("a", None), (float("nan"), None)],
+)
+def test_text_is_taken_over_only_where_it_is_the_same(before: Any, now: Any) -> None:
+    """Columns that did not change are not written again; equal values can look different."""
+    kind = None if isinstance(before, Decimal) else pa.array([before]).type
+    first = display(None, shown(frame_of(kind, before)), Arrangement(), 1)
+    first.window(0, 10)
+    second = display(first, shown(frame_of(kind, now)), Arrangement(), 2)
+    assert second.window(0, 10)[1] == plainly(frame_of(kind, now)).window(0, 10)[1]
+    assert second.window(0, 10)[1][0] is first.window(0, 10)[1][0]
+
+
+def frame_of(kind: Any, value: Any) -> pd.DataFrame:
+    def column(values: list[Any], kind: Any) -> Any:
+        if kind is None:
+            return np.array(values, dtype=object)
+        return pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array(values, kind)]))
+
+    return pd.DataFrame({"same": column([1, 2], pa.int64()), "v": column([value, value], kind)})
