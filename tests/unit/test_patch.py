@@ -49,7 +49,7 @@ WINDOW = st.lists(st.tuples(st.integers(0, 25), CELL, CELL), unique_by=lambda ro
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(WINDOW, WINDOW)
 def test_a_patch_leads_to_the_new_window(one: Any, other: Any) -> None:
     """Whatever came, went, moved and changed; or there is none."""
