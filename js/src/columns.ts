@@ -8,7 +8,8 @@ const WIDEST = 340;
 const PADDING = 25;
 const SAMPLE = 200;
 const BOLD = 1.17; // how much wider a name is than plain text
-const SIGNS = 20; // room for the arrow of a sorted column and its menu
+const SIGNS = 28; // room for the arrow of a sorted column and its menu
+const SPREAD = 1.06; // the longest text is not always the widest
 const MOST_STRETCH = 1.7;
 
 export type Measure = (text: string) => number;
@@ -28,7 +29,7 @@ export function widthsOf(
       if (text.length > longest.length) longest = text;
     }
     const head = measure(column.name) * BOLD + SIGNS;
-    const wanted = Math.max(measure(longest), head) + PADDING;
+    const wanted = Math.max(measure(longest) * SPREAD, head) + PADDING;
     return Math.round(Math.max(before[number] ?? NARROWEST, Math.min(wanted, WIDEST)));
   });
 }

@@ -23,7 +23,12 @@ export class Foot {
   readonly #progress = make("progress", "", { max: "1", "aria-label": "Export" });
   readonly #exported = make("span");
   readonly #told = make("span", "told");
-  readonly #legend = make("button", "legend", {});
+  readonly #legend = make(
+    "button",
+    "legend",
+    {},
+    make("span", "unseen", {}, "Light up changed cells: "),
+  );
 
   readonly #acts: FootActs;
 
@@ -47,7 +52,6 @@ export class Foot {
   flashes(on: boolean): void {
     const still = wantsStillness();
     mark(this.#legend, "aria-pressed", String(on && !still));
-    mark(this.#legend, "aria-label", "Light up changed cells: up, down, changed, new");
     this.#legend.disabled = still;
     this.#legend.title = still
       ? "Off: your system asks for less motion"

@@ -53,11 +53,11 @@ describe("columns", () => {
     rows.replace(windowOf(1, [[1, "123456789", "x".repeat(500)]]));
     const plain = () => false;
     const widths = widthsOf(rows, measure, [], plain);
-    expect(widths[0]).toBe(115);
+    expect(widths[0]).toBe(120);
     expect(widths[1]).toBe(340);
     rows.replace(windowOf(2, [[1, "1", "x"]]));
     expect(widthsOf(rows, measure, widths, plain)).toEqual(widths);
-    expect(widthsOf(rows, measure, [], () => true)[0]).toBeLessThan(115);
+    expect(widthsOf(rows, measure, [], () => true)[0]).toBeLessThan(120);
   });
 
   test("share spare room with measure, those with a chosen width apart", () => {

@@ -12,7 +12,7 @@ from pgrt_jupyter.testing import wait_until
 
 Open = Callable[..., Any]
 
-TEN_A_SECOND = "window.stop_changes = kernel.run(100, 6, {added})"
+TEN_A_SECOND = "void (window.stop_changes = kernel.run(100, 6, {added}))"
 
 
 def first_row(one: Any) -> str:
@@ -191,9 +191,12 @@ def test_a_touch_scrolls(paged: Open) -> None:
     one = paged(rows=1_000, media={"has_touch": True})
     session = one.page.context.new_cdp_session(one.page)
     box = one.cell(4, 1).bounding_box()
-    session.send(
-        "Input.synthesizeScrollGesture",
-        {"x": box["x"] + 20, "y": box["y"], "yDistance": -400, "gestureSourceType": "touch"},
-    )
-    assert one.scroll_top > 300
+    x, top = box["x"] + 20, box["y"]
+    touches = [("touchStart", top), *[("touchMove", top - step) for step in range(15, 150, 15)]]
+    for kind, y in touches:
+        session.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]}
+        )
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_until(lambda: one.scroll_top > 50)
     expect(one.place.locator("td.block")).to_have_count(0)
