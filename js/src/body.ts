@@ -1,7 +1,7 @@
 // The rows of the grid. Elements are reused: one follows its row, known by identity, wherever an update puts it;
 // a cell is written only when its text differs, so that updates disturb neither focus nor selected text.
 
-import { make, mark, textSelection, write } from "./dom";
+import { make, mark, write } from "./dom";
 import { blink, still } from "./flash";
 import { display, number } from "./format";
 import type { Changes, Rows } from "./rows";
@@ -20,6 +20,8 @@ export interface BodyView {
   top: (row: number) => number;
   isSelected: (row: number) => boolean;
   isInBlock: (row: number, column: number) => boolean;
+  /** What text is selected, when some is; asking the browser for each cell would take long. */
+  selection: Selection | null;
 }
 
 interface Cell {
@@ -27,7 +29,6 @@ interface Cell {
   column: number;
   text: string;
   look: string;
-  hint: string;
 }
 
 export interface Row {
@@ -49,11 +50,11 @@ export class Body {
     const wanted = new Map<number, number>();
     for (let row = view.first; row < view.end; row++) wanted.set(keyOf(view.rows, row), row);
     // Text a person is selecting stays: its row is not reused for another, off the screen neither.
-    const selection = textSelection(this.el);
+    const { selection } = view;
     const free: Row[] = [];
     const drawn: Row[] = [];
     for (const row of this.#pool) {
-      const isHeld = selection !== null && isTouched(row, selection);
+      const isHeld = selection !== null && isTouched(row.el, selection);
       const mayWait = row.key < 0 || isHeld;
       const key = wanted.has(row.key) || !mayWait ? row.key : keyOf(view.rows, row.number);
       const at = wanted.get(key);
@@ -151,13 +152,13 @@ function keyOf(rows: Rows, row: number): number {
   return rows.identity(row) ?? -1 - row;
 }
 
-function isTouched(row: Row, selection: Selection): boolean {
-  return [selection.anchorNode, selection.focusNode].some((node) => row.el.contains(node));
+function isTouched(element: HTMLElement, selection: Selection): boolean {
+  return element.contains(selection.anchorNode) || element.contains(selection.focusNode);
 }
 
 function makeCell(row: Row): Cell {
   const element = make("td", "", { role: "gridcell", dir: "auto", tabindex: "-1" });
-  const cell = { el: element, column: -1, text: "", look: "", hint: "" };
+  const cell = { el: element, column: -1, text: "", look: "" };
   row.cells.push(cell);
   row.el.append(element);
   return cell;
@@ -176,27 +177,18 @@ function drawCell(cell: Cell, row: number, view: BodyView): void {
   }
   if (cell.text !== shown.text) {
     cell.text = shown.text;
-    rewrite(cell.el, shown.text);
-  }
-  if (cell.hint !== shown.hint) {
-    cell.hint = shown.hint;
-    cell.el.title = shown.hint;
+    rewrite(cell.el, shown.text, view.selection);
   }
 }
 
 /** Write a cell's text; where a person is selecting in it, the selection stays at the same characters. */
-function rewrite(element: HTMLElement, text: string): void {
-  const selection = textSelection(element);
-  if (!selection) {
+function rewrite(element: HTMLElement, text: string, selection: Selection | null): void {
+  const node = element.firstChild;
+  if (!selection || !(node instanceof Text) || !isTouched(element, selection)) {
     element.textContent = text;
     return;
   }
   const { anchorNode, anchorOffset, focusNode, focusOffset } = selection;
-  const node = element.firstChild;
-  if (!(node instanceof Text)) {
-    element.textContent = text;
-    return;
-  }
   node.data = text;
   const at = (old: Node | null, offset: number): [Node, number] =>
     old === node ? [node, Math.min(offset, text.length)] : [old ?? node, offset];

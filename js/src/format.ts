@@ -40,28 +40,21 @@ export interface Look {
   text: string;
   /** A class that tells what is no plain value: pending, null, empty, special. */
   mark: string;
-  hint: string;
 }
-
-const LONG = 30;
 
 /** Say how a value is shown; undefined is one that is not here yet. */
 export function display(value: Cell | undefined, column: Column, isGrouped: boolean): Look {
-  if (value === undefined) return { text: "", mark: "pending", hint: "" };
-  if (value === null) return { text: "NULL", mark: "null", hint: "" };
-  if (value === "") return { text: "", mark: "empty", hint: "An empty text" };
-  if (column.kind === "number") {
-    if (/^-?(NaN|Inf)/.test(value)) return { text: value, mark: "special", hint: "" };
-    const text = isGrouped ? grouped(value) : value;
-    return { text, mark: "", hint: text.length > LONG ? value : "" };
-  }
-  const text = oneLine(value);
-  return { text, mark: "", hint: hint(value, column) };
+  if (value === undefined) return { text: "", mark: "pending" };
+  if (value === null) return { text: "NULL", mark: "null" };
+  if (value === "") return { text: "", mark: "empty" };
+  if (column.kind !== "number") return { text: oneLine(value), mark: "" };
+  if (/^-?(NaN|Inf)/.test(value)) return { text: value, mark: "special" };
+  return { text: isGrouped ? grouped(value) : value, mark: "" };
 }
 
-function hint(value: string, column: Column): string {
-  if (column.type === "timestamptz") return localTime(value) || value;
-  return value.length > LONG ? value : "";
+/** Say what a value's cell may not show: all of a long text, an instant in one's own time zone. */
+export function hint(value: Cell | undefined, column: Column): string {
+  return (column.type === "timestamptz" && value && localTime(value)) || (value ?? "");
 }
 
 /** Tell an instant in the time zone of who looks. */

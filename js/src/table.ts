@@ -6,9 +6,9 @@ import { AS_IT_COMES } from "./arrange";
 import { Body } from "./body";
 import * as columns from "./columns";
 import { Cursor, type Place, type Size } from "./cursor";
-import { focused, isRightToLeft, make, mark, on, write } from "./dom";
+import { focused, isRightToLeft, make, mark, on, textSelection, write } from "./dom";
 import { wantsStillness } from "./flash";
-import { number } from "./format";
+import { hint, number } from "./format";
 import { Head, type Acts as HeadActs } from "./header";
 import { meaning, type Step } from "./keys";
 import type { Layout } from "./layout";
@@ -44,6 +44,7 @@ export class Grid {
   readonly #note = make("div", "note");
   #total = 0;
   #position = 0;
+  #height = 0;
   #scrollTop = 0;
   #natural: number[] = []; // by the query's column number
   #widths: number[] = []; // by place, as drawn
@@ -79,6 +80,7 @@ export class Grid {
     on(this.el, "scroll", () => this.#scrolled(), signal, { passive: true });
     on(this.el, "keydown", (event) => this.#key(event), signal);
     on(this.el, "focusin", (event) => this.#entered(event), signal);
+    on(this.el, "pointerover", (event) => this.#hint(event), signal, { passive: true });
     on(this.el, "dblclick", (event) => this.#doubled(event), signal);
     this.#holdBar(signal);
     new Pointer(this.el, this.#body, this, marks, signal);
@@ -142,7 +144,8 @@ export class Grid {
 
   /** Fit the place the table has got; while it has none nothing is drawn and its place is kept. */
   resize(): void {
-    if (this.el.clientHeight === 0) {
+    this.#height = this.el.clientHeight;
+    if (this.#height === 0) {
       this.#wasHidden = true; // browsers forget where a hidden element was scrolled to
       return;
     }
@@ -158,7 +161,7 @@ export class Grid {
 
   /** Draw again after marks, columns or the block changed. */
   redraw(): void {
-    if (this.#frame || this.el.clientHeight === 0) return;
+    if (this.#frame || this.#height === 0) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       this.#draw();
@@ -217,7 +220,7 @@ export class Grid {
 
   get #extent(): scroll.Extent {
     // Without our sheet the element would be as tall as all rows, and all rows be drawn.
-    const view = Math.max(ROW, Math.min(this.el.clientHeight, TALLEST) - HEADER);
+    const view = Math.max(ROW, Math.min(this.#height, TALLEST) - HEADER);
     return { rows: this.#total, rowHeight: ROW, view };
   }
 
@@ -231,7 +234,7 @@ export class Grid {
 
   #catchUp(): void {
     const top = this.el.scrollTop;
-    if (top === this.#scrollTop || this.el.clientHeight === 0) return;
+    if (top === this.#scrollTop || this.#height === 0) return;
     this.#position = scroll.follow(this.#position, this.#scrollTop, top, this.#extent);
     this.#scrollTop = top;
   }
@@ -348,6 +351,15 @@ export class Grid {
     this.redraw();
   }
 
+  /** Offer the value under the pointer in full. */
+  #hint(event: PointerEvent): void {
+    const place = this.#body.find(event.target as Node);
+    const column = place && this.#rows.columns[place.column];
+    if (!column) return;
+    const text = hint(this.#rows.cell(place.row, place.column), column);
+    (event.target as HTMLElement).title = text.length > 20 ? text : "";
+  }
+
   #doubled(event: MouseEvent): void {
     const place = this.#body.find(event.target as Node);
     if (place && place.column >= 0 && this.active) this.#acts.open(place, this.active);
@@ -399,6 +411,7 @@ export class Grid {
       endPlace: this.#span.end,
       shown,
       grouped: (column) => this.layout.isGrouped(column),
+      selection: textSelection(this.el),
       top: (row) => row * ROW - this.#position + this.#scrollTop,
       isSelected: (row) => this.#marks.has(row),
       isInBlock: (row, column) =>

@@ -168,7 +168,7 @@ export class View {
     hear("change:title", () => this.#options());
     hear("change:height", () => this.#options());
     const size = new ResizeObserver(() => this.#attached());
-    size.observe(this.#root);
+    for (const sized of [this.#root, this.#grid.el]) size.observe(sized);
     const timer = setInterval(() => this.#tick(), 1000);
     on(signal, "abort", () => {
       size.disconnect();
