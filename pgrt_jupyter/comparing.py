@@ -81,14 +81,19 @@ def _of_objects(column: pd.Series[Any]) -> Comparable:
 
 
 def _parsed(written: pa.ChunkedArray) -> Values:
-    """Read decimals, of as many digits behind the point as any of them has."""
+    """Read decimals, of as many digits on either side of the point as any of them has.
+
+    Raises ArrowInvalid for NaN, infinity and more than 76 digits. The digits are counted first:
+    Arrow 26 reads a number that is too long for its type as another one.
+    """
+    length = pc.binary_length(written)
     point = pc.find_substring(written, ".")
-    digits = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.binary_length(written), point))
-    scale = max(0, (pc.max(digits).as_py() or 0) - 1)
-    try:
-        return written.cast(pa.decimal128(38, scale))
-    except pa.ArrowInvalid:
-        return written.cast(pa.decimal256(76, scale))
+    before = pc.if_else(pc.less(point, 0), length, point)
+    scale = max(0, (pc.max(pc.subtract(length, before)).as_py() or 0) - 1)
+    digits = (pc.max(before).as_py() or 0) + scale  # a sign counts as one
+    if digits > 76:
+        raise pa.ArrowInvalid("too many digits")
+    return written.cast(pa.decimal128(38, scale) if digits <= 38 else pa.decimal256(76, scale))
 
 
 class Numbers:
