@@ -56,7 +56,7 @@ $(MODULES): | $(NODE)
 	cd js && npm ci --loglevel=error
 	touch $@
 
-$(JS): $(MODULES) $(wildcard js/src/*)
+$(JS): $(MODULES) js/build.mjs $(wildcard js/src/*)
 	cd js && npm run --silent build
 
 check: setup
@@ -92,7 +92,9 @@ demo: setup
 lab: setup
 	jupyter lab $(ROOT) notebooks
 
-bench: setup
+bench: setup chromium
+	UV_SYSTEM_CERTS=1 uv pip install --quiet --python $(BIN)/python --editable '.[bench]' || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	pytest tests/benchmarks -s -o python_files='bench_*.py' </dev/null
 
 soak: setup

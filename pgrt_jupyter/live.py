@@ -7,10 +7,12 @@ observers waits for the thread they belong to. Results replace each other and ar
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +72,7 @@ class LiveQuery(traitlets.HasTraits):
         self._subscription: _Subscription | None = None
         self._group: engine_group.Group | None = None
         self._paused = False
+        self._refreshing = threading.Lock()
         self._snapshot: object = None
         self._runs_before = 0  # of the queries this one replaced
         self._wakers: weakref.WeakSet[Updates] = weakref.WeakSet()
@@ -149,12 +152,14 @@ class LiveQuery(traitlets.HasTraits):
     def table(self, **options: Any) -> LiveTable:
         """Make a new table widget on this query.
 
-        `height` is in CSS pixels. With `persist=True` the notebook file gets the first rows when the
-        table is displayed, for viewers without a kernel; else it gets names and counts, no value.
+        Options: `height` in CSS pixels; `sort`, `search` and `filters`, as the table's traits of
+        these names. With `persist=True` the notebook file gets the first rows when the table is
+        displayed, for viewers without a kernel; else it gets names and counts, no value. Raises
+        ValueError for an option that makes no sense.
         """
         from .widget import LiveTable
 
-        table = LiveTable(title=plain(self.name), **options)
+        table = LiveTable(title=plain(self.name), act=self._act, **options)
         with self._news:  # the delivery thread goes through them
             self._tables.add(table)
         table.show(self._shown())
@@ -317,6 +322,25 @@ class LiveQuery(traitlets.HasTraits):
         return self._view.shown() if self._view is not None else NOTHING
 
     # -- helpers
+
+    def _act(self, verb: str) -> None:
+        """Do what somebody asks for at a table; whoever asks sees in the state what came of it."""
+        act = {"pause": self.pause, "resume": self.resume, "refresh": self._refresh_soon}[verb]
+        with contextlib.suppress(EngineNotRunning):
+            act()
+
+    def _refresh_soon(self) -> None:
+        """Refresh without waiting, unless that is under way."""
+        if self._refreshing.acquire(blocking=False):
+            name = "pgrt-refresh"
+            threading.Thread(target=self._refresh_quietly, name=name, daemon=True).start()
+
+    def _refresh_quietly(self) -> None:
+        try:
+            with contextlib.suppress(PgrtError, TimeoutError, CancelledError):
+                self.refresh()
+        finally:
+            self._refreshing.release()
 
     def _set_paused(self, paused: bool) -> None:
         group = self._open_group()

@@ -13,9 +13,10 @@ from psycopg import adapters
 
 from .engine import frames
 from .engine.group import State
-from .engine.model import Delta
+from .engine.model import Delta, Status
 from .engine.refresh import Difference
 from .errors import PgrtError
+from .protocol import Failure
 from .window import Shown
 from .wording import plain
 
@@ -77,7 +78,18 @@ class View:
             message=plain(self.message, keep="\n"),
             refreshed_at=self.refreshed_at,
             truncated=self.truncated,
+            error=_failure(self.error),
+            key=self.key,
+            acts=self.status != Status.CLOSED.value,
         )
+
+
+def _failure(error: PgrtError | None) -> Failure | None:
+    """Give what a table shows of an error."""
+    if error is None:
+        return None
+    hint = f"\nHint: {error.hint}" if error.hint else ""
+    return {"message": error.message + hint, "sqlstate": error.sqlstate}
 
 
 def view_of(

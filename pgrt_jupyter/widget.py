@@ -1,8 +1,12 @@
 """Show a result as a live table in a notebook, fed from any thread.
 
 The front end gets rows as custom messages (`protocol`), pushed by whatever thread calls `show`, so
-that a table moves while a cell keeps the kernel's main thread busy. `viewer` decides what each view
-gets; this module holds the lock, the comm and the thread that watches over unacknowledged pushes.
+that a table moves while a cell keeps the kernel's main thread busy. `content` knows what is displayed,
+`viewer` decides what each view gets of it, `answers` answers its requests; this module holds the lock,
+the comm and the thread that watches over unacknowledged pushes.
+
+One lock guards everything, and nothing that takes long or calls others is done with it held, but
+sending: it puts a message into a queue, and the order of messages is that of the decisions.
 """
 
 from __future__ import annotations
@@ -20,9 +24,14 @@ from typing import Any
 import anywidget
 import traitlets
 
-from . import protocol, window
+from . import arrangement, export, incoming, protocol, window
 from .allowance import Allowance
+from .answers import Answers
+from .arrangement import Arrangement
+from .content import Content
+from .displayed import MAX_WINDOW_CELLS
 from .engine.interrupts import whole
+from .shared import Shared
 from .viewer import Viewer
 from .window import Shown
 
@@ -58,48 +67,83 @@ class _Refused:
 refused = _Refused()
 
 
-class LiveTable(anywidget.AnyWidget):
+class LiveTable(Shared, anywidget.AnyWidget):
     """Show the last `Shown` it was given, in as many views as there are.
 
-    `on_viewers` is called with the number of views whenever it changes, on any thread.
+    `on_viewers` is called with the number of views whenever it changes, on any thread; `act`, on any
+    thread as well, with "pause", "resume" or "refresh" when somebody asks for it in a browser.
+    Observers of `sort`, `search`, `filters` and `selected` run on the kernel's main loop when it was a
+    browser or an update that changed them.
     """
 
     _esm = _bundle()
     title = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(320).tag(sync=True)  # CSS pixels
+    _closed = True  # until it is made
 
-    def __init__(self, *, title: str, height: int = 320, persist: bool = False) -> None:
-        self.persist = persist  # rows in the notebook file
-        self._lock = threading.RLock()
-        self._viewers_changed = threading.Condition(self._lock)
-        self._shown = window.NOTHING
-        self._text = window.Text(None)
-        self._viewers: dict[str, Viewer] = {}
+    def __init__(
+        self,
+        *,
+        title: str,
+        height: int = 320,
+        persist: bool = False,
+        sort: Any = None,
+        search: str = "",
+        filters: Any = None,
+        act: Callable[[str], None] | None = None,
+    ) -> None:
+        self._begin(arrangement.read(sort, search, filters))
         self._seq = itertools.count(1)
-        self._watcher: threading.Thread | None = None
-        self._asked = False
-        self._closed = False
+        self._act = act
         self._allowance = Allowance(RATE, BURST)
+        self.persist = persist  # rows in the notebook file
         self.on_viewers: Callable[[int], None] | None = None
         self._outside = _outside_cells()
+        self._closed = False
         self._outside.copy().run(
             lambda: super(LiveTable, self).__init__(title=title, height=height)
         )
         self.on_msg(self._receive)
 
+    def _begin(self, arranged: Arrangement) -> None:
+        """Make the lock and all that it guards."""
+        self._lock = threading.RLock()
+        self._viewers_changed = threading.Condition(self._lock)
+        self._viewers: dict[str, Viewer] = {}
+        self._watcher: threading.Thread | None = None
+        self._asked = False
+        content = Content(self._lock, lambda: bool(self._viewers), self._news)
+        content.arrangement = arranged
+        self._share(self._lock, content)
+        self._answers = Answers(self._lock, content, self._send_answer)
+
+    def abandon(self) -> None:
+        """Let go of the parent's viewers in a forked child, and of locks that nobody will release."""
+        shown = self._content.shown
+        self._begin(self._content.arrangement)
+        self._content.shown = shown
+
     def show(self, shown: Shown) -> None:
         """Show a result or a new status; callable from any thread."""
-        with self._lock:
-            if shown.frame is not self._shown.frame:
-                self._text = window.Text(shown.frame)
-            self._shown = shown
-            for viewer in self._viewers.values():
-                viewer.behind = True
-            self._push()
+        self._content.show(shown)
+
+    def to_csv(self, path: str | pathlib.Path | None = None, *, raw: bool = False) -> str | None:
+        """Write the rows that pass the filters, sorted as shown, as CSV: into a file, or return it.
+
+        Text that a spreadsheet would take for a formula gets an apostrophe in front, unless `raw`.
+        """
+        written = export.Export(self._content.current(), raw=raw, size=1 << 23).parts()
+        if path is None:
+            return "".join(written)
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.writelines(written)
+        return None
 
     @whole
     def close(self) -> None:
         """Close the table in every browser, its layout with it; a second call does nothing."""
+        if self._closed:
+            return
         with self._lock:
             self._closed = True
             self._viewers.clear()
@@ -107,6 +151,7 @@ class LiveTable(anywidget.AnyWidget):
             watcher = self._watcher
         if watcher is not None and watcher is not threading.current_thread():
             watcher.join()
+        self._content.worker.close()
         layout = self.layout
         super().close()
         layout.close()
@@ -116,13 +161,6 @@ class LiveTable(anywidget.AnyWidget):
         loop = getattr(getattr(_kernel(), "io_loop", None), "asyncio_loop", None)
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self.close)
-
-    def abandon(self) -> None:
-        """Let go of the parent's viewers in a forked child, and of locks that nobody will release."""
-        self._lock = threading.RLock()
-        self._viewers_changed = threading.Condition(self._lock)
-        self._viewers = {}
-        self._watcher = None
 
     @property
     def viewers(self) -> int:
@@ -139,7 +177,7 @@ class LiveTable(anywidget.AnyWidget):
         data, metadata = bundle
         return {
             **data,
-            "text/html": window.html_snapshot(self._shown, persist=self.persist),
+            "text/html": window.html_snapshot(self._content.shown, persist=self.persist),
         }, metadata
 
     @whole
@@ -155,54 +193,82 @@ class LiveTable(anywidget.AnyWidget):
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
         """Take a browser's message, on whatever thread the kernel handles comms."""
-        request = protocol.read(content)
+        request = incoming.read(content)
         if request is None:
             refused.add()
             return
         before = self.viewers
         with self._lock:
-            if not self._closed:
-                self._answer(request)
+            viewer = None if self._closed else self._meet(request)
             after = self.viewers
+        if viewer is not None:
+            self._answer(viewer, request)
         self._tell(before, after)
 
-    def _answer(self, request: protocol.Request) -> None:
+    def _meet(self, request: protocol.Request) -> Viewer | None:
+        """Keep the list of views; give the one that is to be answered."""
         token = request["viewer"]
         if request["type"] == "bye":
-            self._viewers.pop(token, None)
-            return
+            self._dismiss(token)
+            return None
         viewer = self._viewers.get(token)
         if viewer is None:
             if request["type"] != "hello":
-                return  # let go of meanwhile: it will say hello
+                return None  # let go of meanwhile: it will say hello
             if len(self._viewers) >= MAX_VIEWERS:
                 refused.add()
-                return
+                return None
             viewer = self._viewers[token] = Viewer(token)
             self._watch()
         viewer.heard()
-        if not self._affordable(request):
-            refused.add()
-            if "start" in request:
-                viewer.want(request["start"], request["count"])  # answered with the next tick
-            viewer.behind = True
-            return
+        if self._affordable(request):
+            return viewer
+        refused.add()
+        if "start" in request:
+            _want(viewer, request)
+        viewer.behind = True  # answered with the next tick
+        return None
+
+    def _answer(self, viewer: Viewer, request: protocol.Request) -> None:
+        """Do what a view says or asks for, and send it what is due."""
         match request["type"]:
-            case "hello" | "window":
-                viewer.want(request["start"], request["count"])
-                self._send_to(viewer)
-            case "beat":
+            case "hello" | "window" | "ack" | "beat":
+                self._keep_up(viewer, request)
+            case "act" if self._act is not None and self._content.shown.acts:
+                self._act(request["verb"])
+        self._answers.answer(viewer, request)
+        self._content.renew()
+        with self._lock:
+            self._push()
+        self._tell_observers_soon()
+
+    def _keep_up(self, viewer: Viewer, request: protocol.Request) -> None:
+        """Note what a view holds and wants."""
+        with self._lock:
+            match request["type"]:
+                case "hello" | "window":
+                    _want(viewer, request)
+                    if request["type"] == "hello":
+                        viewer.forget()
+                case "beat":
+                    viewer.behind = True
+                case "ack":
+                    viewer.acknowledge(request["of"])
+
+    def _news(self) -> None:
+        """Send every view what is displayed now, and tell observers."""
+        with self._lock:
+            for viewer in self._viewers.values():
                 viewer.behind = True
-            case "ack":
-                viewer.acknowledge(request["of"])
-        self._push()
+            self._push()
+        self._tell_observers_soon()
 
     def _affordable(self, request: protocol.Request) -> bool:
         """Say whether there is time to answer, after all that was asked before."""
-        frame = self._shown.frame
+        frame = self._content.shown.frame
         rows = min(request.get("count", 0), 0 if frame is None else len(frame))
         cells = rows * (0 if frame is None else frame.shape[1])
-        cost = 1 + min(cells, window.MAX_WINDOW_CELLS) / CELLS_PER_MESSAGE
+        cost = 1 + min(cells, MAX_WINDOW_CELLS) / CELLS_PER_MESSAGE
         return self._allowance.spend(cost, time.monotonic())
 
     def _push(self) -> None:
@@ -212,14 +278,35 @@ class LiveTable(anywidget.AnyWidget):
                 self._send_to(viewer)
 
     def _send_to(self, viewer: Viewer) -> None:
+        if self._content.displayed is None:
+            return  # being worked out
         message = viewer.compose(
-            self._shown,
-            self._text,
+            self._content.displayed,
+            self._content.selection,
             seq=next(self._seq),
             now=time.monotonic(),
             clock=dt.datetime.now(dt.UTC),
         )
         self._outside.copy().run(self.send, message)
+
+    def _send_answer(self, viewer: str, answer: dict[str, Any], buffer: bytes | None) -> int:
+        """Send an answer to a view that is still there; with the lock held."""
+        seq = next(self._seq)
+        if viewer in self._viewers:
+            message = {**answer, "seq": seq, "viewer": viewer}
+            if buffer is not None:
+                message["name"] = export.file_name(self.title)
+            self._outside.copy().run(self.send, message, None if buffer is None else [buffer])
+        return seq
+
+    def _dismiss(self, token: str) -> None:
+        """Let go of a view; with the lock held."""
+        self._viewers.pop(token, None)
+        self._answers.exports.stop(token)
+        self._viewers_changed.notify_all()
+
+    def _on_main(self, call: Callable[[], None]) -> None:
+        _when_free(call)
 
     def _tell(self, before: int, after: int) -> None:
         if before != after and self.on_viewers is not None:
@@ -250,10 +337,15 @@ class LiveTable(anywidget.AnyWidget):
             for viewer in list(self._viewers.values()):
                 viewer.free(TICK)
                 if viewer.is_gone:
-                    del self._viewers[viewer.token]
+                    self._dismiss(viewer.token)
             self._viewers_changed.notify_all()
             after = self.viewers
         self._tell(before, after)
+
+
+def _want(viewer: Viewer, request: protocol.Request) -> None:
+    """Note which rows a view wants."""
+    viewer.want(request["start"], request["count"], request["anchor"], request["revision"])
 
 
 def _kernel() -> Any:

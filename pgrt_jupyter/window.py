@@ -1,4 +1,4 @@
-"""Turn a result into what a table shows: text by column, the changed cells, an HTML snapshot."""
+"""Turn a result into what a table shows: text by column, an HTML snapshot."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import datetime as dt
 import decimal
 import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .protocol import Cell, Cells, Column, Kind, State
+from .protocol import Cell, Cells, Column, Failure, Kind
 
+EVERYTHING = sys.maxsize
 MAX_TEXT = 300  # characters of one cell that travel to a browser
-MAX_WINDOW_CELLS = 100_000
-MAX_WHOLE_ROWS = 2_000
-MAX_WHOLE_CHARACTERS = 256 * 1024
 MAX_HTML_COLUMNS = 50
 
 _KINDS: dict[str, Kind] = {
@@ -44,6 +44,9 @@ class Shown:
     message: str  # the reason, where the status has one
     refreshed_at: dt.datetime | None  # aware
     truncated: bool
+    error: Failure | None = None  # of the last run
+    key: tuple[str, ...] = ()  # the columns that identify a row
+    acts: bool = False  # there is a query to pause, resume and refresh
 
 
 NOTHING = Shown(
@@ -65,101 +68,33 @@ def kind(type_name: str) -> Kind:
     return _KINDS.get(base) or _KINDS.get(base.partition(" ")[0], "text")
 
 
+def names(shown: Shown) -> list[str]:
+    """Name the columns of the frame, in order, duplicates included."""
+    return [] if shown.frame is None else [str(name) for name in shown.frame.columns]
+
+
 def columns(shown: Shown) -> list[Column]:
     """Describe the columns of the frame, in order, duplicates included."""
-    if shown.frame is None:
-        return []
-    names = [str(name) for name in shown.frame.columns]
-    types = [*shown.types, *[""] * (len(names) - len(shown.types))]
+    named = names(shown)
+    types = [*shown.types, *[""] * (len(named) - len(shown.types))]
     return [
         {"name": name, "type": type_name, "kind": kind(type_name)}
-        for name, type_name in zip(names, types, strict=False)
+        for name, type_name in zip(named, types, strict=False)
     ]
 
 
-def state(shown: Shown, now: dt.datetime) -> State:
-    """Describe the result's state as of `now`, an aware time."""
-    at = shown.refreshed_at
-    return {
-        "version": shown.version,
-        "status": shown.status,
-        "message": shown.message,
-        "refreshed_at": at.isoformat() if at else None,
-        "age": max(0.0, round((now - at).total_seconds(), 3)) if at else None,
-        "total": 0 if shown.frame is None else len(shown.frame),
-        "truncated": shown.truncated,
-    }
-
-
-def clamp(frame: pd.DataFrame | None, start: int, count: int) -> range:
-    """Fit a wished window into the frame and into what one message may carry."""
-    rows, width = (0, 1) if frame is None else (len(frame), max(1, len(frame.columns)))
-    first = min(start, rows)
-    most = max(1, MAX_WINDOW_CELLS // width)
-    return range(first, min(rows, first + min(count, most)))
-
-
-def cells(frame: pd.DataFrame | None, rows: range) -> Cells:
+def cells(frame: pd.DataFrame, rows: range) -> Cells:
     """Give the text of these rows by column."""
-    if frame is None:
-        return []
     part = frame.iloc[rows.start : rows.stop]
-    return [[text(value) for value in _values(part.iloc[:, i])] for i in range(part.shape[1])]
+    return [[text(value) for value in values(part.iloc[:, i])] for i in range(part.shape[1])]
 
 
-class Text:
-    """Remember the text of one frame, so that several viewers cost one formatting."""
-
-    def __init__(self, frame: pd.DataFrame | None) -> None:
-        self.frame = frame
-        self._whole: Cells | None = None
-        self._measured = False
-        self._last: tuple[range, Cells] = (range(0), [])
-
-    def window(self, start: int, count: int) -> tuple[int, bool, Cells]:
-        """Give the first row's number, whether these are all rows, and their text."""
-        everything = self._everything()
-        if everything is not None:
-            return 0, True, everything
-        rows = clamp(self.frame, start, count)
-        if rows != self._last[0]:
-            self._last = (rows, cells(self.frame, rows))
-        return rows.start, False, self._last[1]
-
-    def _everything(self) -> Cells | None:
-        if not self._measured:
-            self._whole, self._measured = whole(self.frame), True
-        return self._whole
-
-
-def whole(frame: pd.DataFrame | None) -> Cells | None:
-    """Give the text of all rows when that is little enough to send with every update."""
-    if frame is None:
-        return []
-    if len(frame) > MAX_WHOLE_ROWS or frame.size > MAX_WHOLE_CHARACTERS:
-        return None
-    everything = cells(frame, range(len(frame)))
-    characters = sum(len(cell or "") + 3 for column in everything for cell in column)
-    return everything if characters <= MAX_WHOLE_CHARACTERS else None
-
-
-def changes(before: Cells, after: Cells) -> list[tuple[int, list[int], list[Cell]]]:
-    """List the cells that differ between two texts of equal shape, by column."""
-    found = []
-    for number, (old, new) in enumerate(zip(before, after, strict=True)):
-        if old == new:
-            continue
-        rows = [row for row, cell in enumerate(new) if cell != old[row]]
-        found.append((number, rows, [new[row] for row in rows]))
-    return found
-
-
-def text(value: Any) -> Cell:
-    """Write a value as PostgreSQL prints it, at most MAX_TEXT characters; None for NULL."""
+def text(value: Any, most: int = MAX_TEXT) -> Cell:
+    """Write a value as PostgreSQL prints it, at most so many characters; None for NULL."""
     if value is None or value is pd.NA or value is pd.NaT:
         return None
-    written = value if isinstance(value, str) else _written(value)
-    return written if len(written) <= MAX_TEXT else written[: MAX_TEXT - 1] + "…"
+    written = value if isinstance(value, str) else _written(value, most)
+    return written if len(written) <= most else written[: most - 1] + "…"
 
 
 def html_snapshot(shown: Shown, *, persist: bool = False, max_rows: int = 50) -> str:
@@ -209,20 +144,22 @@ def _caption(shown: Shown, total: int, width: int, max_rows: int | None) -> str:
     return " · ".join(parts)
 
 
-def _values(series: pd.Series) -> Iterable[Any]:
+def values(series: pd.Series) -> Iterable[Any]:
     """Give Python values with NULL told from NaN, which pandas' own iteration merges."""
     array = series.array
     convert = getattr(array, "__arrow_array__", None)
     if convert is None:
         return cast(Iterable[Any], array)
     arrow = convert()
+    if pa.types.is_float32(arrow.type):  # as a Python float it would have more digits
+        return [None if value is None else _single(value) for value in arrow.to_pylist()]
     try:
         return cast(Iterable[Any], arrow.to_pylist())
     except (ValueError, OverflowError):  # beyond Python's years 1 to 9999
         return cast(Iterable[Any], arrow.cast(pa.string()).to_pylist())
 
 
-def _written(value: Any) -> str:
+def _written(value: Any, most: int) -> str:
     match value:
         case bool():
             return "true" if value else "false"
@@ -239,14 +176,14 @@ def _written(value: Any) -> str:
         case pa.MonthDayNano():
             return _interval(value.months, value.days, value.nanoseconds // 1000)
         case bytes() | bytearray() | memoryview():
-            return "\\x" + bytes(value[:MAX_TEXT]).hex()
+            return "\\x" + bytes(value[:most]).hex()
         case dict():
             return json.dumps(value, ensure_ascii=False, default=str)
         case list() | tuple():
-            return _array(value)
+            return _array(value, most)
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         plain = value.tolist()
-        return _written(plain) if not isinstance(plain, str) else plain
+        return _written(plain, most) if not isinstance(plain, str) else plain
     return str(value)
 
 
@@ -255,7 +192,22 @@ def _float(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    return repr(value).removesuffix(".0")
+    written = repr(value).removesuffix(".0")
+    if 1e15 <= abs(value) < 1e16:  # Python writes these as whole numbers, PostgreSQL does not
+        sign, digits = ("-", written[1:]) if value < 0 else ("", written)
+        digits = digits.rstrip("0")
+        return f"{sign}{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e+15"
+    return written
+
+
+def _single(value: float) -> str:
+    if not math.isfinite(value):
+        return _float(value)
+    single = np.float32(value)
+    mantissa, _, exponent = np.format_float_scientific(single, trim="-").partition("e")
+    if single == 0 or -4 <= int(exponent) < 6:
+        return np.format_float_positional(single, trim="-")
+    return f"{mantissa}e{int(exponent):+03}"
 
 
 def _fraction(written: str) -> str:
@@ -282,6 +234,6 @@ def _interval(months: int, days: int, microseconds: int) -> str:
     return " ".join(words)
 
 
-def _array(values: Sequence[Any]) -> str:
-    shown = [("NULL" if (item := text(value)) is None else item) for value in values[:MAX_TEXT]]
+def _array(items: Sequence[Any], most: int) -> str:
+    shown = [("NULL" if (item := text(value, most)) is None else item) for value in items[:most]]
     return "{" + ",".join(shown) + "}"

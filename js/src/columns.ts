@@ -1,37 +1,45 @@
 // How wide columns are and which of them are in view.
 
-import { oneLine } from "./format";
+import { display } from "./format";
 import type { Rows } from "./rows";
 
-const NARROWEST = 64;
+export const NARROWEST = 64;
 const WIDEST = 340;
 const PADDING = 25;
 const SAMPLE = 200;
 const BOLD = 1.17; // how much wider a name is than plain text
+const SIGNS = 28; // room for the arrow of a sorted column and its menu
+const SPREAD = 1.06; // the longest text is not always the widest
 const MOST_STRETCH = 1.7;
 
 export type Measure = (text: string) => number;
 
 /** Widths that fit names, types and the rows at hand; never narrower than they were. */
-export function widthsOf(rows: Rows, measure: Measure, before: number[]): number[] {
+export function widthsOf(
+  rows: Rows,
+  measure: Measure,
+  before: number[],
+  isGrouped: (column: number) => boolean,
+): number[] {
   const last = rows.start + Math.min(rows.count, SAMPLE);
   return rows.columns.map((column, number) => {
-    let longest = column.name.length > column.type.length ? column.name : column.type;
+    let longest = column.type;
     for (let row = rows.start; row < last; row++) {
-      const text = rows.cell(row, number) ?? "NULL";
+      const { text } = display(rows.cell(row, number), column, isGrouped(number));
       if (text.length > longest.length) longest = text;
     }
-    const wanted = Math.max(measure(oneLine(longest)), measure(column.name) * BOLD) + PADDING;
+    const head = measure(column.name) * BOLD + SIGNS;
+    const wanted = Math.max(measure(longest) * SPREAD, head) + PADDING;
     return Math.round(Math.max(before[number] ?? NARROWEST, Math.min(wanted, WIDEST)));
   });
 }
 
-/** Share out spare room, so that a table fills its place without looking blown up. */
-export function stretch(widths: number[], room: number): number[] {
-  const sum = widths.reduce((total, width) => total + width, 0);
-  if (sum === 0 || sum >= room) return widths;
-  const factor = Math.min(room / sum, MOST_STRETCH);
-  return widths.map((width) => Math.floor(width * factor));
+/** Share out spare room among columns whose width nobody chose; a table that looks blown up helps no one. */
+export function stretch(natural: number[], fixed: (number | undefined)[], room: number): number[] {
+  const taken = fixed.reduce<number>((sum, width) => sum + (width ?? 0), 0);
+  const free = natural.reduce((sum, width, at) => sum + (fixed[at] === undefined ? width : 0), 0);
+  const factor = free === 0 ? 1 : Math.max(1, Math.min((room - taken) / free, MOST_STRETCH));
+  return natural.map((width, at) => fixed[at] ?? Math.floor(width * factor));
 }
 
 export interface Span {

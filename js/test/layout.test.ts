@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { tsv } from "../src/clipboard";
 import { stretch, visible, widthsOf } from "../src/columns";
 import * as format from "../src/format";
+import { indent } from "../src/json";
+import { Layout } from "../src/layout";
+import type { Column } from "../src/protocol";
 import { Rows } from "../src/rows";
 import * as scroll from "../src/scroll";
 import { windowOf } from "./samples";
@@ -46,19 +50,24 @@ describe("columns", () => {
 
   test("fit their longest text, within bounds, and do not become narrower", () => {
     const rows = new Rows();
-    rows.replace(windowOf(1, [["123456789", "x".repeat(500)]]));
-    const widths = widthsOf(rows, measure, []);
-    expect(widths[0]).toBe(115);
+    rows.replace(windowOf(1, [[1, "123456789", "x".repeat(500)]]));
+    const plain = () => false;
+    const widths = widthsOf(rows, measure, [], plain);
+    expect(widths[0]).toBe(120);
     expect(widths[1]).toBe(340);
-    rows.replace(windowOf(2, [["1", "x"]]));
-    expect(widthsOf(rows, measure, widths)).toEqual(widths);
+    rows.replace(windowOf(2, [[1, "1", "x"]]));
+    expect(widthsOf(rows, measure, widths, plain)).toEqual(widths);
+    expect(widthsOf(rows, measure, [], () => true)[0]).toBeLessThan(120);
   });
 
-  test("share spare room with measure", () => {
-    expect(stretch([100, 300], 500)).toEqual([125, 375]);
-    expect(stretch([100, 300], 5000)).toEqual([170, 510]);
-    expect(stretch([100, 300], 200)).toEqual([100, 300]);
-    expect(stretch([], 200)).toEqual([]);
+  test("share spare room with measure, those with a chosen width apart", () => {
+    const none = [undefined, undefined];
+    expect(stretch([100, 300], none, 500)).toEqual([125, 375]);
+    expect(stretch([100, 300], none, 5000)).toEqual([170, 510]);
+    expect(stretch([100, 300], none, 200)).toEqual([100, 300]);
+    expect(stretch([100, 300], [50, undefined], 500)).toEqual([50, 450]);
+    expect(stretch([100, 300], [50, 60], 500)).toEqual([50, 60]);
+    expect(stretch([], [], 200)).toEqual([]);
   });
 
   test("out of view are not drawn", () => {
@@ -94,5 +103,116 @@ describe("words", () => {
 
   test("keep a cell on one line", () => {
     expect(format.oneLine("a\r\nb\tc")).toBe("a⏎b⇥c");
+  });
+});
+
+describe("values", () => {
+  const column = (kind: Column["kind"], type = ""): Column => ({ name: "x", type, kind });
+
+  test("NULL, empty and not-a-number are told from text that looks like them", () => {
+    const shown = (value: string | null | undefined, kind: Column["kind"]) => {
+      const { text, mark } = format.display(value, column(kind), true);
+      return [text, mark];
+    };
+    expect(shown(null, "text")).toEqual(["NULL", "null"]);
+    expect(shown("NULL", "text")).toEqual(["NULL", ""]);
+    expect(shown("", "text")).toEqual(["", "empty"]);
+    expect(shown("NaN", "number")).toEqual(["NaN", "special"]);
+    expect(shown("-Infinity", "number")).toEqual(["-Infinity", "special"]);
+    expect(shown("NaN", "text")).toEqual(["NaN", ""]);
+    expect(shown(undefined, "text")).toEqual(["", "pending"]);
+  });
+
+  test("digits are grouped from five on, and none is lost", () => {
+    const cases = {
+      "2024": "2024",
+      "-12345": "-12,345",
+      "9007199254740993.1200": "9,007,199,254,740,993.1200",
+      "1e+20": "1e+20",
+      "$1,000.00": "$1,000.00",
+    };
+    for (const [text, grouped] of Object.entries(cases)) expect(format.grouped(text)).toBe(grouped);
+  });
+
+  test("an instant is told in the time zone of who looks", () => {
+    expect(format.localTime("2026-01-02 03:04:05+00")).toContain("2026");
+    expect(format.localTime("infinity")).toBe("");
+  });
+
+  test("JSON is laid out without being understood", () => {
+    expect(indent('{"a":[1,{"b":"x,{}\\""}],"n":12345678901234567890.10,"e":{ }}')).toBe(
+      [
+        "{",
+        '  "a": [',
+        "    1,",
+        "    {",
+        '      "b": "x,{}\\""',
+        "    }",
+        "  ],",
+        '  "n": 12345678901234567890.10,',
+        '  "e": {}',
+        "}",
+      ].join("\n"),
+    );
+    expect(indent('{"cut": "off…')).toBe('{\n  "cut": "off…');
+  });
+
+  test("copies are quoted where a spreadsheet would split them", () => {
+    expect(
+      tsv([
+        ["a", null, ""],
+        ["b\tc", 'say "x"', "1\n2"],
+      ]),
+    ).toBe('a\t\t\n"b\tc"\t"say ""x"""\t"1\n2"');
+  });
+});
+
+describe("a layout", () => {
+  const columns = (...names: string[]): Column[] =>
+    names.map((name) => ({ name, type: "int4", kind: "number" }));
+
+  test("moves and hides columns, and keeps the last", () => {
+    const layout = new Layout();
+    layout.take(columns("a", "b", "c"));
+    layout.move(0, 2);
+    expect(layout.shown).toEqual([1, 2, 0]);
+    layout.hide(2, true);
+    layout.move(0, 0);
+    expect(layout.shown).toEqual([0, 1]);
+    layout.hide(1, true);
+    layout.hide(0, true);
+    expect(layout.shown).toEqual([0]);
+    expect(layout.hiddenCount).toBe(2);
+    layout.hide(2, false);
+    expect(layout.shown).toEqual([0, 2]);
+    layout.reset();
+    expect(layout.shown).toEqual([0, 1, 2]);
+    expect(layout.isTouched).toBe(false);
+  });
+
+  test("outlives another query's columns, by name and turn", () => {
+    const layout = new Layout();
+    layout.take(columns("id", "id", "x"));
+    layout.hide(1, true);
+    layout.resize(0, 99.7);
+    layout.move(2, 0);
+    layout.take(columns("new", "x", "id", "id", "last"));
+    expect(layout.shown).toEqual([0, 1, 2, 4]);
+    expect(layout.isHidden(3)).toBe(true);
+    expect(layout.width(2)).toBe(100);
+    expect(new Layout(layout).isTouched).toBe(true);
+  });
+
+  test("groups amounts, not marks, unless told", () => {
+    const layout = new Layout();
+    layout.take(columns("amount", "order_id", "year", "paid"));
+    expect([0, 1, 2, 3].map((column) => layout.isGrouped(column))).toEqual([
+      true,
+      false,
+      false,
+      true,
+    ]);
+    layout.group(1, true);
+    expect(layout.isGrouped(1)).toBe(true);
   });
 });

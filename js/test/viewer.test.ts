@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { FromBrowser, FromKernel } from "../src/protocol";
+import type { FromBrowser, Push, Request } from "../src/protocol";
 import { read } from "../src/protocol";
 import { Rows } from "../src/rows";
 import {
@@ -12,23 +12,26 @@ import {
 } from "../src/viewer";
 import { fromBrowser, fromKernel } from "./samples";
 
-const WISH = { start: 0, count: 30 };
+const WISH = { start: 0, count: 30, anchor: null, revision: 0 };
 
 function meet() {
   const sent: FromBrowser[] = [];
   const rows = new Rows();
   const viewer = new Viewer((message) => sent.push(message as FromBrowser), rows);
   viewer.hello(WISH, 0);
-  const take = (message: FromKernel, now = 0) => viewer.take(message, WISH, now);
+  const take = (message: Push, now = 0) => viewer.take(message, WISH, now);
   return { sent, rows, viewer, take, types: () => sent.map((message) => message.type) };
 }
 
 test("a visit is the sample conversation", () => {
   const { sent, viewer, take } = meet();
   take(fromKernel.first);
-  viewer.want({ start: 400, count: 60 }, 1);
+  viewer.want({ start: 400, count: 60, anchor: 412, revision: 1 }, 1);
   take({ ...fromKernel.first, seq: 2 }, 1);
   sent.splice(3, 1); // its acknowledgement; the samples have each message once
+  for (const { seq, viewer: _, ...request } of fromBrowser.slice(3, -2)) {
+    expect(viewer.ask(request as Request, 1)).toBe(seq + 1);
+  }
   viewer.tick(WISH, false, 1 + BEAT_EVERY);
   viewer.bye(2 + BEAT_EVERY);
   const plain = sent.map((message, at) => ({
@@ -73,7 +76,7 @@ test("a state of a result that is not here asks for it", () => {
 test("while an answer is under way only the newest wish is kept", () => {
   const { sent, viewer, take } = meet();
   take(fromKernel.first);
-  for (const start of [100, 200, 300]) viewer.want({ start, count: 10 }, 0);
+  for (const start of [100, 200, 300]) viewer.want({ ...WISH, start, count: 10 }, 0);
   expect(sent.filter((message) => message.type === "window")).toHaveLength(1);
   take({ ...fromKernel.first, seq: 2, start: 100 });
   expect(sent.at(-1)).toMatchObject({ type: "window", start: 300 });
@@ -82,7 +85,7 @@ test("while an answer is under way only the newest wish is kept", () => {
 test("missing rows are blamed on the kernel after a moment", () => {
   const { viewer, take } = meet();
   take(fromKernel.first);
-  viewer.want({ start: 100, count: 10 }, 1000);
+  viewer.want({ ...WISH, start: 100, count: 10 }, 1000);
   expect(viewer.hint(true, 999 + BUSY_AFTER)).toBe("");
   expect(viewer.hint(true, 1000 + BUSY_AFTER)).toBe("kernel busy");
   expect(viewer.hint(false, 1000 + BUSY_AFTER)).toBe("");

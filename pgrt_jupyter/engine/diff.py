@@ -42,9 +42,7 @@ def delta(previous: pd.DataFrame | None, current: pd.DataFrame, key: Sequence[st
     """
     if previous is None:
         previous = current.iloc[:0]
-    if not _is_comparable(previous, current, key):
-        return None
-    matching = _match(previous[list(key)], current[list(key)])
+    matching = match(previous, current, key)
     if matching is None:
         return None
     changed = _changed(previous, current, matching)
@@ -55,6 +53,13 @@ def delta(previous: pd.DataFrame | None, current: pd.DataFrame, key: Sequence[st
         deleted=_rows(previous, matching.deleted),
         key=tuple(key),
     )
+
+
+def match(previous: pd.DataFrame, current: pd.DataFrame, key: Sequence[str]) -> Matching | None:
+    """Pair the rows of two results; None when rows cannot be told apart, as with `delta`."""
+    if not _is_comparable(previous, current, key):
+        return None
+    return _match(previous[list(key)], current[list(key)])
 
 
 def _is_comparable(previous: pd.DataFrame, current: pd.DataFrame, key: Sequence[str]) -> bool:

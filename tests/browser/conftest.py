@@ -2,6 +2,7 @@
 
 def test_something(chromium):    the browser, shared by all tests
 def test_something(bare):        bare(title="orders", shadow=True) opens a view and gives a Bare
+def test_something(paged):       paged(rows=1000) opens one whose kernel is in the page, and gives a Paged
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 import pgrt_jupyter
+from pgrt_jupyter.testing import wait_until
 from pgrt_jupyter.widget import LiveTable
 from pgrt_jupyter.window import Shown
 
@@ -65,38 +68,16 @@ def bare_page_address() -> Iterator[str]:
             thread.join()
 
 
-class Bare:
-    """Join a real LiveTable to a view on the page; messages flow only when `exchange` is called."""
+class View:
+    """Hold a page with one view of a table."""
 
-    def __init__(self, page: Page, address: str, **options: Any) -> None:
+    def __init__(self, page: Page, address: str) -> None:
         self.page = page
-        self.table = LiveTable(title=options.get("title", "orders"))
-        self.sent: list[dict[str, Any]] = []
-        self._delivered = 0
         self.place = page.locator("#place > div")  # locators see into shadow roots
-        self.table.send = self.sent.append  # type: ignore[method-assign]
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(address)
         page.locator("body[data-ready]").wait_for(state="attached")
-        page.evaluate("options => open_view(options)", {"title": "orders", **options})
-
-    def exchange(self) -> None:
-        """Carry messages in both directions until nobody has anything more to say."""
-        while True:
-            received = self.page.evaluate("outbox.splice(0)")
-            for content in received:
-                self.table._receive(self.table, content, [])
-            fresh = self.sent[self._delivered :]
-            self._delivered = len(self.sent)
-            self.page.evaluate("messages => deliver(messages)", fresh)
-            if not received and not fresh:
-                return
-
-    def show(self, shown: Shown) -> None:
-        """Publish a result and let it reach the page."""
-        self.table.show(shown)
-        self.exchange()
 
     def cell(self, row: int, column: int) -> Locator:
         """Find a cell by its row and column in the result."""
@@ -113,20 +94,131 @@ class Bare:
         """Tell where the scroll bar is."""
         return self.place.locator(".view").evaluate("view => view.scrollTop")
 
+    def head(self, column: int) -> Locator:
+        """Find the head of a column by its place."""
+        return self.place.locator(f'thead [role=columnheader][aria-colindex="{column + 2}"]')
+
+    def gutter(self, row: int) -> Locator:
+        """Find a row's number."""
+        return self.place.locator(f'tr[aria-rowindex="{row + 2}"] .gutter')
+
+    def column(self, column: int) -> list[str]:
+        """Read the drawn cells of a column, from the top."""
+        rows = self.place.locator("tbody tr").evaluate_all(
+            """(rows, index) => rows.map(row => [Number(row.getAttribute("aria-rowindex")),
+                row.querySelector(`[role=gridcell][aria-colindex="${index}"]`)?.textContent])
+                .sort((one, other) => one[0] - other[0])""",
+            column + 2,
+        )
+        return [text for _, text in rows]
+
+    def menu(self, column: int, item: str) -> None:
+        """Choose from a column's menu."""
+        self.head(column).click(button="right")
+        self.choose(item)
+
+    def more(self, item: str) -> None:
+        """Choose from the table's menu."""
+        self.place.locator(".tools [aria-haspopup=menu]").click()
+        self.choose(item)
+
+    def choose(self, item: str) -> None:
+        """Choose from the menu that is open."""
+        name = re.compile(f"^{re.escape(item)}")
+        self.place.locator(".menu .item").filter(has_text=name).first.click()
+
+
+class Bare(View):
+    """Join a real LiveTable to a view on the page; messages flow only when `exchange` is called."""
+
+    def __init__(self, page: Page, address: str, **options: Any) -> None:
+        super().__init__(page, address)
+        self.acted: list[str] = []
+        self.table = LiveTable(title=options.get("title", "orders"), act=self.acted.append)
+        self.sent: list[dict[str, Any]] = []
+        self._delivered = 0
+        self.table.send = self._send  # type: ignore[method-assign]
+        page.evaluate("options => open_view(options)", {"title": "orders", **options})
+
+    def _send(self, message: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        parts = {"buffers": [part.decode() for part in buffers]} if buffers else {}
+        self.sent.append({**message, **parts})
+
+    def exchange(self) -> None:
+        """Carry messages in both directions until nobody has anything more to say."""
+        while True:
+            received = self.page.evaluate("outbox.splice(0)")
+            for content in received:
+                self.table._receive(self.table, content, [])
+            wait_until(lambda: self.table._content.worker._thread is None)
+            fresh = self.sent[self._delivered :]
+            self._delivered += len(fresh)
+            self.page.evaluate("messages => deliver(messages)", fresh)
+            if not received and not fresh:
+                return
+
+    def show(self, shown: Shown) -> None:
+        """Publish a result and let it reach the page."""
+        self.table.show(shown)
+        self.exchange()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Carry messages until a condition holds."""
+
+        def holds() -> bool:
+            self.exchange()
+            return condition()
+
+        wait_until(holds)
+
+
+class Paged(View):
+    """Hold a view that talks to a made-up kernel in the page (`page/kernel.js`)."""
+
+    def __init__(self, page: Page, address: str, **options: Any) -> None:
+        super().__init__(page, address)
+        page.evaluate("options => open_kernel(options)", {"title": "orders", **options})
+        if not options.get("busy"):
+            self.place.locator("tbody td").first.wait_for()
+
 
 @pytest.fixture
-def bare(chromium: Browser, bare_page_address: str) -> Iterator[Callable[..., Bare]]:
-    """Give a function that opens a page with one view; fails on script errors and violations."""
-    opened: list[Bare] = []
+def opened(chromium: Browser) -> Iterator[Callable[..., Any]]:
+    """Give a function that opens a page; fails on script errors and violations of the policy."""
+    views: list[View] = []
 
-    def open_one(width: int = 1000, media: dict[str, Any] | None = None, **options: Any) -> Bare:
-        page = chromium.new_page(viewport={"width": width, "height": 500}, **(media or {}))
-        opened.append(Bare(page, bare_page_address, **options))
-        return opened[-1]
+    def open_one(
+        kind: type[View], address: str, size: tuple[int, int], media: dict[str, Any], **options: Any
+    ) -> View:
+        viewport = {"width": size[0], "height": size[1]}
+        page = chromium.new_page(viewport=viewport, **media)  # type: ignore[arg-type]
+        views.append(kind(page, address, **options))
+        return views[-1]
 
     yield open_one
-    for one in opened:
+    for one in views:
         assert one.errors == []
         assert one.page.evaluate("violations") == []
         one.page.close()
-        one.table.close()
+        if isinstance(one, Bare):
+            one.table.close()
+
+
+@pytest.fixture
+def bare(opened: Callable[..., Any], bare_page_address: str) -> Callable[..., Bare]:
+    """Give a function that opens a page with one view of a real table."""
+
+    def open_one(width: int = 1000, media: dict[str, Any] | None = None, **options: Any) -> Bare:
+        return opened(Bare, bare_page_address, (width, 500), media or {}, **options)  # type: ignore[no-any-return]
+
+    return open_one
+
+
+@pytest.fixture
+def paged(opened: Callable[..., Any], bare_page_address: str) -> Callable[..., Paged]:
+    """Give a function that opens a page with a kernel of its own."""
+
+    def open_one(width: int = 1000, media: dict[str, Any] | None = None, **options: Any) -> Paged:
+        return opened(Paged, bare_page_address, (width, 600), media or {}, **options)  # type: ignore[no-any-return]
+
+    return open_one

@@ -148,3 +148,33 @@ def test_reloading_and_clearing(lab: Lab, page: Page, writer: Any, dsn: str) -> 
     page.get_by_role("menuitem", name="Clear Outputs of All Cells", exact=True).click()
     expect(table).to_have_count(0)
     wait_until(lambda: viewers(lab, page) == "watched by 0", 40)
+
+
+TELLING = """table = numbers.table(height=250)
+def tell(_):
+    table.title = f"{table.sort} {list(table.selected['id'])}"
+table.observe(tell, ["sort", "selected"])
+table"""
+
+
+def test_the_table_and_python_know_the_same(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """Sorted and selected by hand, read in Python, kept by updates; paused and resumed."""
+    lab.open(page, SETUP.format(dsn), LIVE, TELLING)
+    lab.run_all(page)
+    table = page.locator(".jp-OutputArea-output .pgrt").nth(1)
+    expect(cell(table, 0, 1)).to_have_text("10", timeout=30_000)
+    amount = table.locator('thead [aria-colindex="3"]')
+    for order in ("ascending", "descending"):
+        amount.click()
+        expect(amount).to_have_attribute("aria-sort", order)
+    expect(cell(table, 0, 1)).to_have_text("50")
+    table.locator("tbody .gutter").filter(has_text="2").click()
+    expect(table.locator(".title")).to_have_text("[('n', 'desc')] [4]")
+    writer.execute("UPDATE numbers SET n = 99 WHERE id = 1")
+    expect(cell(table, 0, 1)).to_have_text("99")
+    expect(table.locator('tr[aria-selected="true"]')).to_have_attribute("aria-rowindex", "4")
+    table.get_by_role("button", name="Pause").click()
+    expect(table.locator(".badge")).to_have_text("paused")
+    writer.execute("UPDATE numbers SET n = 100 WHERE id = 1")
+    table.get_by_role("button", name="Resume").click()
+    expect(cell(table, 0, 1)).to_have_text("100")

@@ -22,7 +22,7 @@ QUIET_WITHIN = 15.0  # seconds after which an abandoned kernel sends nothing mor
 def test_a_page_follows_the_database(
     dsn: str, connect: Callable[..., Any], chromium: Browser, tmp_path: Path
 ) -> None:
-    """Two visitors see a change, each with a kernel of their own."""
+    """Two visitors see a change, each with a kernel and a search of their own."""
     writer = connect()
     writer.execute("CREATE TABLE numbers (id int PRIMARY KEY, n int)")
     writer.execute("INSERT INTO numbers SELECT g, 10 * g FROM generate_series(1, 5) g")
@@ -41,6 +41,9 @@ def test_a_page_follows_the_database(
             writer.execute("UPDATE numbers SET n = %s WHERE id = 2", [n])
             for page in pages:
                 expect(cell(page, 1, 1)).to_have_text(str(n))
+        pages[0].get_by_role("searchbox").fill("778")
+        expect(pages[0].locator(".count")).to_have_text("1 row (filtered from 5)")
+        expect(pages[1].locator(".count")).to_have_text("5 rows")
         for page in pages:
             page.close()
 

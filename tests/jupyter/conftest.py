@@ -160,10 +160,19 @@ class Kernel:
                 if left <= 0:
                     raise TimeoutError("the kernel did not send what was waited for") from None
 
-    def send_to_comm(self, comm: str, content: dict[str, Any]) -> None:
+    def make_subshell(self) -> str:
+        """Have the kernel make a subshell, as JupyterLab does for widgets, and give its name."""
+        request = self.client.session.msg("create_subshell_request", {})
+        self.client.control_channel.send(request)
+        reply = self.client.get_control_msg(timeout=TIMEOUT)
+        return reply["content"]["subshell_id"]
+
+    def send_to_comm(self, comm: str, content: dict[str, Any], subshell: str | None = None) -> None:
         """Send a custom message to a widget, as its view does."""
         data = {"method": "custom", "content": content}
         message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
         self.client.shell_channel.send(message)
 
     def ask(self, request: str) -> Message:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgrt_jupyter import protocol, widget, window
+from pgrt_jupyter import displayed, incoming, widget, window
 from pgrt_jupyter.allowance import Allowance
 from pgrt_jupyter.widget import LiveTable, refused
 
@@ -85,7 +85,7 @@ def test_no_message_raises(table: Recorded, messages: list[Any]) -> None:
     assert table.viewers <= widget.MAX_VIEWERS
     for message in table.sent:
         assert message["type"] in ("window", "patch", "state")
-        assert sum(map(len, message.get("cells", []))) <= window.MAX_WINDOW_CELLS
+        assert sum(map(len, message.get("cells", []))) <= displayed.MAX_WINDOW_CELLS
         json.dumps(message)
     assert (table.title, table.height) == ("orders", 320)
 
@@ -129,7 +129,7 @@ def test_a_huge_message_costs_little() -> None:
         {big: big},
         [big] * 100,
     ):
-        assert protocol.read(content) is None
+        assert incoming.read(content) is None
         table._receive(table, content, [])
     assert time.perf_counter() - began < 5
     assert table.sent == []

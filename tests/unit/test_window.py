@@ -44,6 +44,9 @@ def shown(frame: pd.DataFrame | None, **values: Any) -> window.Shown:
         (True, "true"),
         (1.0, "1"),
         (1e300, "1e+300"),
+        (1e15, "1e+15"),
+        (-1234567890123456.0, "-1.234567890123456e+15"),
+        (0.00001, "1e-05"),
         (float("nan"), "NaN"),
         (float("-inf"), "-Infinity"),
         (Decimal("1.20"), "1.20"),
@@ -111,6 +114,15 @@ def test_arrow_columns_keep_null_and_value(kind: pa.DataType, value: Any, writte
     assert texts(arrow([value, None], kind)) == [written, None]
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.1, "0.1"), (1e6, "1e+06"), (123456.7, "123456.7"), (1.5e-7, "1.5e-07"), (0.0, "0")],
+)
+def test_single_precision_has_the_digits_of_single_precision(value: float, written: str) -> None:
+    """A real is not shown with the digits of a double precision."""
+    assert texts(arrow([value, None], pa.float32())) == [written, None]
+
+
 def test_a_time_python_cannot_hold_is_still_shown() -> None:
     """Arrow's timestamps reach beyond the year 9999."""
     shown_text = texts(arrow([2**62], pa.timestamp("us")))[0]
@@ -144,32 +156,6 @@ def test_columns_keep_duplicate_and_empty_names() -> None:
 def test_types_are_drawn_by_kind(type_name: str, kind: str) -> None:
     """Both the short and the SQL name of a type are known."""
     assert window.kind(type_name) == kind
-
-
-def test_a_small_result_travels_whole() -> None:
-    """Scrolling a small result needs no kernel."""
-    text = window.Text(pd.DataFrame({"a": range(100)}))
-    start, whole, cells = text.window(90, 5)
-    assert (start, whole, len(cells[0])) == (0, True, 100)
-
-
-def test_of_a_large_result_the_window_travels() -> None:
-    """Rows keep their number in the whole result."""
-    text = window.Text(pd.DataFrame({"a": range(10_000)}))
-    assert text.window(9_998, 50) == (9_998, False, [["9998", "9999"]])
-
-
-def test_a_few_wide_rows_are_large() -> None:
-    """Characters count, not only rows."""
-    frame = pd.DataFrame({str(n): ["x" * 200] * 300 for n in range(10)})
-    assert window.whole(frame) is None
-
-
-def test_a_window_is_bounded() -> None:
-    """A browser cannot ask for everything, nor for rows that are not there."""
-    frame = pd.DataFrame({"a": range(1_000_000)})
-    assert len(window.clamp(frame, 0, 10**12)) == window.MAX_WINDOW_CELLS
-    assert len(window.clamp(frame, 10**12, 5)) == 0
 
 
 def test_the_snapshot_is_escaped() -> None:
@@ -209,5 +195,4 @@ def test_the_snapshot_before_a_result_says_so() -> None:
 def test_a_result_without_columns_is_shown() -> None:
     """PostgreSQL allows SELECT without a list."""
     frame = pd.DataFrame(index=range(3))
-    assert window.Text(frame).window(0, 10) == (0, True, [])
     assert "3 rows" in window.html_snapshot(shown(frame))
