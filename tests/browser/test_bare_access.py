@@ -189,7 +189,14 @@ def test_the_bundle_is_small_and_asks_nobody(bare: Open) -> None:
     """60 kB, no import, no evaluation, no markup; the page's server hears of nothing but the page."""
     text = BUNDLE.read_text()
     assert BUNDLE.stat().st_size <= 60_000
-    for forbidden in ("innerHTML", "insertAdjacent", "document.write", "eval(", "new Function", "import("):
+    for forbidden in (
+        "innerHTML",
+        "insertAdjacent",
+        "document.write",
+        "eval(",
+        "new Function",
+        "import(",
+    ):
         assert forbidden not in text
     asked: list[str] = []
     one = bare()

@@ -33,7 +33,9 @@ def show(one: Any, frame: pd.DataFrame | None = None, version: int = 1, **values
     frame = people() if frame is None else frame
     told = shown(version, frame, **values)
     types = ("int8", "numeric", "text", "jsonb")[: frame.shape[1]]
-    one.show(type(told)(**{name: getattr(told, name) for name in told.__slots__} | {"types": types}))
+    one.show(
+        type(told)(**{name: getattr(told, name) for name in told.__slots__} | {"types": types})
+    )
     return one
 
 
@@ -308,9 +310,7 @@ def test_verbs_reach_the_query(bare: Open) -> None:
     assert one.acted[-1] == "resume"
     failure = {"message": 'relation "x" does not exist', "sqlstate": "42P01"}
     show(one, acts=True, status="error", message="x", error=failure)
-    expect(one.place.locator(".message")).to_have_text(
-        'relation "x" does not exist SQLSTATE 42P01'
-    )
+    expect(one.place.locator(".message")).to_have_text('relation "x" does not exist SQLSTATE 42P01')
 
 
 def test_two_views_share_sorting_and_selection_but_not_columns(bare: Open) -> None:

@@ -149,7 +149,9 @@ def test_the_keyboard_stays_in_its_row(paged: Open) -> None:
     one.page.evaluate(TEN_A_SECOND.format(added=1))
     after_updates(one)
     one.page.evaluate("stop_changes()")
-    active = "document.activeElement.closest('tr')?.querySelector('[aria-colindex=\"2\"]')?.textContent"
+    active = (
+        "document.activeElement.closest('tr')?.querySelector('[aria-colindex=\"2\"]')?.textContent"
+    )
     wait_until(lambda: one.page.evaluate(active) == name)
 
 
@@ -194,9 +196,7 @@ def test_a_touch_scrolls(paged: Open) -> None:
     x, top = box["x"] + 20, box["y"]
     touches = [("touchStart", top), *[("touchMove", top - step) for step in range(15, 150, 15)]]
     for kind, y in touches:
-        session.send(
-            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]}
-        )
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     wait_until(lambda: one.scroll_top > 50)
     expect(one.place.locator("td.block")).to_have_count(0)
