@@ -36,10 +36,10 @@ export class Marks {
     this.#changed = changed;
   }
 
-  /** Take what the kernel says; it has seen everything done before it. */
+  /** Take what the kernel says; it has not seen what it has not been told yet. */
   take(selected: Selected): void {
     this.#told = selected;
-    this.#deeds = [];
+    this.#deeds = this.#wait ? this.#deeds.slice(-1) : [];
   }
 
   /** Follow rows to where they are now. */

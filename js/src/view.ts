@@ -49,6 +49,7 @@ export interface Memory {
 }
 
 const TOLD_MS = 6000;
+const BELIEVED_MS = 3000;
 const moment = () => performance.now();
 
 export class View {
@@ -70,6 +71,7 @@ export class View {
   readonly #answers = new Map<number, (answer: Answer) => void>();
   #arrangement: Arrangement = arrange.AS_IT_COMES; // what is so
   #wished: Arrangement | undefined; // what this view asked for, until it is so
+  #wishedAt = 0;
   #state: State | undefined;
   #tallest = 0;
 
@@ -240,7 +242,14 @@ export class View {
     this.#arrangement = now;
     this.#bar.searches(now.search);
     if (differs && this.#wished) this.#grid.toTop();
-    this.#wished = undefined;
+    // What comes may answer an older wish; one that never comes true is let go of in time.
+    if (
+      !this.#wished ||
+      arrange.isSame(now, this.#wished) ||
+      moment() - this.#wishedAt > BELIEVED_MS
+    ) {
+      this.#wished = undefined;
+    }
     if (now.error) this.#announcer.now(now.error);
   }
 
@@ -283,6 +292,7 @@ export class View {
     const next = { ...this.#asked, ...change };
     if (arrange.isSame(next, this.#asked)) return;
     this.#wished = next;
+    this.#wishedAt = moment();
     const { sort, search, filters } = next;
     this.#ask({ type: "arrange", sort, search, filters });
   }

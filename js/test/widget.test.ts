@@ -184,6 +184,19 @@ test("rows are selected by their numbers, and stay so wherever they go", () => {
   expect(text(".selection")).toBe("2 rows selected");
 });
 
+test("an answer to an older choice does not undo a newer one", () => {
+  model.deliver(fromKernel.first);
+  press('tr[aria-rowindex="2"] .gutter', "pointerdown");
+  vi.advanceTimersByTime(100);
+  press('tr[aria-rowindex="4"] .gutter', "pointerdown", { shiftKey: true });
+  const selected = { count: 1, rows: [[0, 0]] };
+  const { state } = fromKernel.first;
+  model.deliver({ ...fromKernel.selected, state, selected });
+  expect(el.querySelectorAll('tr[aria-selected="true"]')).toHaveLength(3);
+  vi.advanceTimersByTime(100);
+  expect(model.last("select")).toMatchObject({ ranges: [[0, 3]] });
+});
+
 test("verbs are offered where there is a query to obey them", () => {
   model.deliver(fromKernel.first);
   const pause = el.querySelector<HTMLButtonElement>(".tool");
