@@ -39,6 +39,7 @@ MAX_VIEWERS = 64  # a browser is not trusted: tokens are its own invention
 TICK = 1.0  # seconds
 RATE, BURST = 200.0, 600.0  # messages a table answers, per second and at once; a view sends a few
 CELLS_PER_MESSAGE = 2_000  # as costly to answer as a message more
+COSTS = {"arrange": 10.0, "copy": 10.0, "export": 50.0}  # in messages; what goes through all rows
 
 
 def _bundle() -> str:
@@ -268,7 +269,7 @@ class LiveTable(Shared, anywidget.AnyWidget):
         frame = self._content.shown.frame
         rows = min(request.get("count", 0), 0 if frame is None else len(frame))
         cells = rows * (0 if frame is None else frame.shape[1])
-        cost = 1 + min(cells, MAX_WINDOW_CELLS) / CELLS_PER_MESSAGE
+        cost = COSTS.get(request["type"], 1.0) + min(cells, MAX_WINDOW_CELLS) / CELLS_PER_MESSAGE
         return self._allowance.spend(cost, time.monotonic())
 
     def _push(self) -> None:
