@@ -281,8 +281,8 @@ def test_engine_killed_while_armed(dsn, connect, shop):
 
 def _heard_nothing(listening: psycopg.Connection[Any]) -> bool:
     """Say that no change was announced before a mark sent after it."""
-    listening.execute("NOTIFY pgrt_jupyter, 'mark'")
-    return [n.payload for n in listening.notifies(timeout=5, stop_after=1)] == ["mark"]
+    listening.execute("NOTIFY pgrt_jupyter, 'end 1'")
+    return [n.payload for n in listening.notifies(timeout=5, stop_after=1)] == ["end 1"]
 
 
 def _held(connection: Any) -> list[tuple[int, int]]:
