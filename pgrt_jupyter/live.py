@@ -159,7 +159,8 @@ class LiveQuery(traitlets.HasTraits):
         """
         from .widget import LiveTable
 
-        table = LiveTable(title=plain(self.name), act=self._act, **options)
+        # The kernel's list of widgets keeps a table; that must not keep the query and its result.
+        table = LiveTable(title=plain(self.name), act=_weakly(self._act), **options)
         with self._news:  # the delivery thread goes through them
             self._tables.add(table)
         table.show(self._shown())
@@ -373,6 +374,17 @@ class LiveQuery(traitlets.HasTraits):
             self._loop.post(
                 self._loop.runtime.set_throttle, self._group, self._subscription, change["new"]
             )
+
+
+def _weakly(act: Callable[[str], None]) -> Callable[[str], None]:
+    """Call a method for as long as its object is there."""
+    held = weakref.WeakMethod(act)
+
+    def call(verb: str) -> None:
+        if (found := held()) is not None:
+            found(verb)
+
+    return call
 
 
 class _Subscription:
