@@ -41,26 +41,35 @@ class Browser:
         self._seq = 0
         self._cells: list[list[Any]] = []
         self._from = 0
-        self._version = -1
+        self._revision = 0
         self.messages = 0
         self.faults: list[str] = []
         self._ended = threading.Event()
         self._table.show(query._shown())
         self._thread = threading.Thread(target=self._live, name="soak-browser", daemon=True)
         self._thread.start()
-        self._say("hello", start=0, count=60)
+        self._ask("hello")
 
     def shows_the_result(self) -> bool:
         """Say whether the cells on screen are those of the query's newest frame."""
-        start, _, cells = window.Text(self._query.df).window(self._wish, 60)
-        return start == self._from and cells == self._cells
+        frame = self._query.df
+        held = len(self._cells[0]) if self._cells else 0
+        whole = held == len(frame) and self._from == 0
+        wanted = held == min(60, len(frame) - self._from)
+        rows = range(self._from, self._from + held)
+        return (whole or wanted) and window.cells(frame, rows) == self._cells
 
     def stop(self) -> None:
         self._ended.set()
         self._thread.join()
         self._table.close()
 
-    def _say(self, kind: str, **fields: int) -> None:
+    def _ask(self, kind: str) -> None:
+        """Ask for the rows on screen, holding on by none of them."""
+        revision = 0 if kind == "hello" else self._revision
+        self._say(kind, start=self._wish, count=60, anchor=None, revision=revision)
+
+    def _say(self, kind: str, **fields: int | None) -> None:
         self._seq += 1
         message = {"type": kind, "seq": self._seq, "viewer": "soak", **fields}
         self._table._receive(self._table, message, [])
@@ -71,10 +80,10 @@ class Browser:
             if time.monotonic() > beat:
                 silent = heard == self.messages  # the kernel took us for gone
                 beat, heard = time.monotonic() + _BEAT, self.messages
-                self._say("hello", start=self._wish, count=60) if silent else self._say("beat")
+                self._ask("hello") if silent else self._say("beat")
             if self._chance.random() < 0.01:
                 self._wish = self._chance.choice([0, 0, 200, 1500])
-                self._say("window", start=self._wish, count=60)
+                self._ask("window")
             while self._table.inbox:
                 message = self._table.inbox.popleft()
                 self._take(message)
@@ -86,10 +95,25 @@ class Browser:
         if message["type"] == "window":
             self._from, self._cells = message["start"], [list(c) for c in message["cells"]]
         elif message["type"] == "patch":
-            if message["base"] != self._version:
-                self.faults.append(f"patch on {message['base']} while at {self._version}")
-            for column, places, texts in message["changes"]:
-                for place, text in zip(places, texts, strict=True):
-                    self._cells[column][place] = text
-        if message["type"] != "state":
-            self._version = message["state"]["version"]
+            if message["base"] != self._revision:
+                self.faults.append(f"patch on {message['base']} while at {self._revision}")
+            self._patch(message)
+        if message["type"] in ("window", "patch"):
+            self._revision = message["state"]["revision"]
+
+    def _patch(self, message: dict[str, Any]) -> None:
+        """Put the new window together from held and new rows, then change cells."""
+        self._from = message["start"]
+        if message["rows"] is not None:
+            held, self._cells = self._cells, [[] for _ in self._cells]
+            for piece in message["rows"]:
+                if "rows" in piece:
+                    come = piece["cells"]
+                else:
+                    part = slice(piece["place"], piece["place"] + piece["count"])
+                    come = [column[part] for column in held]
+                for column, new in zip(self._cells, come, strict=True):
+                    column += new
+        for column, places, texts in message["changes"]:
+            for place, text in zip(places, texts, strict=True):
+                self._cells[column][place] = text
