@@ -98,7 +98,7 @@ bench: setup chromium
 	pytest tests/benchmarks -s -o python_files='bench_*.py' </dev/null
 
 soak: setup
-	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.oracle --minutes $(MINUTES) --go-on
 
 clean:
