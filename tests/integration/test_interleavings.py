@@ -163,6 +163,7 @@ def test_two_engines(dsn, shop, leave_out, broken):
         query = first.sub("orders", QUERY)
         lazy = second.sub("orders", QUERY)
         shop.execute("UPDATE orders SET status = 'a' WHERE id = 1")
+        wait_until(lambda: shown(query) == fresh(shop))
         wait_until(lambda: len({pid for pid, _ in _held(shop)}) == 1)  # the second has let go
         if broken:
             leave_out(broken)
