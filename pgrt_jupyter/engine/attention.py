@@ -193,10 +193,11 @@ class Attention:
 
     def _lost(self, reason: str) -> None:
         """Note that nothing is heard any more, and begin to mend it."""
-        silent = self._listener is not None and self._listener.silent
-        self._listener = None
-        if self._closed:
+        listener, self._listener = self._listener, None
+        if listener is None or self._closed:
             return
+        silent = listener.silent
+        self._spawn(listener.dispose())
         self._owner.doubt(silent=silent)
         lost = ServerUnavailable(f"The connection was lost: {reason}; reconnecting.")
         self._owner.report(None, lost)
@@ -257,10 +258,10 @@ class Attention:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop listening; every lock is gone with the connection."""
         self._closed = True
         for task in list(self._tasks):
             task.cancel()
         if self._listener is not None:
-            await self._listener.close()
+            self._listener.close()

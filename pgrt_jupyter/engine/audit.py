@@ -72,7 +72,8 @@ class Audit:
     async def _pause(self) -> None:
         """Wait for the period, or, while tables are busy, a growing part of it."""
         try:
-            await asyncio.wait_for(self._wake.wait(), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                await self._wake.wait()
         except TimeoutError:
             self._retry.reset()
             return

@@ -109,6 +109,9 @@ class Listener:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._conninfo.value, autocommit=True
             )
+        except asyncio.CancelledError as error:
+            error.with_traceback(None)  # whose frames would keep the half-made connection open
+            raise
         except psycopg.Error as error:
             lost = error
             state = await alone(lambda: reason(lost, self._conninfo), "pgrt-probe")
@@ -123,7 +126,7 @@ class Listener:
             failure = unavailable(error, self._conninfo)
         finally:
             if self._beat is None:
-                await self.close()
+                self.close()
         if failure is not None:
             raise failure from None
 
@@ -200,7 +203,12 @@ class Listener:
         ((usage,),) = await self._execute("SELECT pg_catalog.pg_notification_queue_usage()")
         return float(usage)
 
-    async def close(self) -> None:
+    async def dispose(self) -> None:
+        """Close a connection that was lost, when nobody waits on it any more."""
+        async with self._turn:
+            self.close()
+
+    def close(self) -> None:
         """Close the connection, which ends everything it holds."""
         self._ended = True
         if self._beat is not None:
@@ -208,7 +216,7 @@ class Listener:
         self._unwatch()
         if self._connection is not None:
             self.cut()
-            await self._connection.close()
+            self._connection.pgconn.finish()
 
     def cut(self) -> None:
         """Shut the socket down, so that whatever waits on it fails now."""
@@ -328,7 +336,8 @@ class Listener:
         async with await psycopg.AsyncConnection.connect(
             self._conninfo.value, autocommit=True
         ) as other:
-            await asyncio.wait_for(other.execute(notify), self._pulse.deadline)
+            async with asyncio.timeout(self._pulse.deadline):
+                await other.execute(notify)
             return await self._is_answered(min(self._pulse.deadline, _POOLER_SECONDS))
 
     def _new_token(self) -> sql.Composed:
@@ -343,7 +352,8 @@ class Listener:
         while True:
             due = loop.time() + seconds
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._answered.wait(), seconds)
+                async with asyncio.timeout(seconds):  # `wait_for` may pass a cancellation over
+                    await self._answered.wait()
             if self._answered.is_set() or loop.time() - due < _LATE:
                 return self._answered.is_set()
 

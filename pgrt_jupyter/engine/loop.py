@@ -74,6 +74,10 @@ class EngineLoop:
         self.runtime = Runtime(self._conninfo, **self._arguments)
         await self.runtime.open()
 
+    async def _close(self) -> None:
+        if hasattr(self, "runtime"):
+            self.runtime.close()
+
     def call(
         self,
         function: Callable[..., Coroutine[Any, Any, T]],
@@ -136,9 +140,9 @@ class EngineLoop:
         runtime = getattr(self, "runtime", None)
         if runtime is not None:
             try:
-                self.call(runtime.close, timeout=_CLOSING_SECONDS / 2, interruptible=False)
+                self.call(self._close, timeout=_CLOSING_SECONDS / 2, interruptible=False)
             except (TimeoutError, PgrtError):
-                pass  # the loop is stopped below whatever it was waiting for
+                pass  # the loop is busy; it is stopped below, and closes then
             runtime.stop_workers(max(0.1, end - time.monotonic()))
         self._closed = True
         self.post(self._loop.stop)
@@ -165,6 +169,7 @@ class EngineLoop:
         try:
             self._loop.run_forever()
         finally:
+            self._loop.run_until_complete(self._close())
             left = asyncio.all_tasks(self._loop)
             for task in left:
                 task.cancel()

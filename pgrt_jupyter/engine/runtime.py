@@ -258,8 +258,10 @@ class Runtime:
 
     # -- the end
 
-    async def close(self) -> None:
-        """End every query and stop listening."""
+    def close(self) -> None:
+        """End every query and stop listening; a second time nothing happens."""
+        if self._closed:
+            return
         self._closed = True
         for group in list(self.groups):
             group.closed = True
@@ -269,7 +271,7 @@ class Runtime:
         self._runs.close()
         for task in list(self._tasks):
             task.cancel()
-        await self._attention.close()
+        self._attention.close()
 
     def stop_workers(self, timeout: float) -> None:
         """Cancel what still runs on the server and end the threads; blocks, so not on the loop."""

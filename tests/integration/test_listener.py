@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -210,6 +212,21 @@ def test_ending_while_the_connection_is_lost_is_quick(
         end_all(db)
         wait_until(lambda: lq.status == "stale" or listening(db))
     assert lq.status == "closed"
+
+
+def test_ending_while_the_loop_is_busy_closes_all_connections(dsn: str, db: Connection) -> None:
+    """They end on the server, too, when the engine's thread could not be asked in time."""
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgrt_jupyter'"
+    ours += " AND datname = current_database()"
+    gc.disable()  # it would tidy up what was left open
+    try:
+        with pgrt.Engine(dsn) as engine:
+            engine.sub("orders", ORDERS)
+            assert db.execute(ours).fetchone() != (0,)
+            engine._loop.post(time.sleep, 2.5)
+        wait_until(lambda: db.execute(ours).fetchone() == (0,))
+    finally:
+        gc.enable()
 
 
 def test_strangers_on_the_channel_do_no_harm(engine: pgrt.Engine, db: Connection) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -137,8 +138,12 @@ def test_verbs_on_a_subscription(dsn: str, db: Any, interrupted: Callable[..., b
     assert {name for name, was in seen if was} == set(cases), seen
 
 
-def test_beginning_and_ending(dsn: str, db: Any, interrupted: Callable[..., bool]) -> None:
+def test_beginning_and_ending(
+    request: pytest.FixtureRequest, dsn: str, db: Any, interrupted: Callable[..., bool]
+) -> None:
     """An engine whose start or end was interrupted runs or does not; no thread, no connection between."""
+    gc.disable()  # it would tidy up what was left open
+    request.addfinalizer(gc.enable)
     threads = threading.active_count()
     seen: Counter[tuple[str, bool]] = Counter()
     engine = pgrt.Engine(dsn, throttle_ms=0)
