@@ -17,7 +17,6 @@ Conditions are given back as SQL: only the server knows its types and collations
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,18 +24,21 @@ from typing import Any
 import postgast
 from postgast import pg_query_pb2 as pg
 
+from .expressions import (
+    children,
+    columns_of,
+    conjuncts,
+    content,
+    has_plain_output,
+    is_condition,
+    is_safe,
+    walk,
+)
+
 ROW = "r"  # what conditions call the row
 Columns = Callable[
     [str, str], Collection[str] | None
 ]  # of (schema or "", table); None: not a table
-
-_COMPARISONS = frozenset(("=", "<>", "<", "<=", ">", ">="))
-_LIKES = (pg.AEXPR_LIKE, pg.AEXPR_ILIKE)
-_LISTS = (pg.AEXPR_IN, pg.AEXPR_OP_ANY, pg.AEXPR_OP_ALL)
-_RANGES = (pg.AEXPR_BETWEEN, pg.AEXPR_NOT_BETWEEN)
-_PAIRS = (pg.AEXPR_OP, pg.AEXPR_DISTINCT, pg.AEXPR_NOT_DISTINCT)
-_AGGREGATES = frozenset(("count", "sum", "avg", "min", "max", "bool_and", "bool_or", "array_agg"))
-_CLOCK = re.compile(r"now|today|tomorrow|yesterday", re.IGNORECASE)  # times that are read as such
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,12 @@ def occurrences(text: str, columns: Columns) -> list[Occurrence] | None:
         (statement,) = postgast.parse(text).stmts
     except (postgast.PgQueryError, ValueError):
         return None
-    ctes = {node.ctename for node in _walk(statement) if isinstance(node, pg.CommonTableExpr)}
+    ctes = {node.ctename for node in walk(statement) if isinstance(node, pg.CommonTableExpr)}
     found: list[Occurrence] = []
     for select, is_outermost in _selects(statement.stmt, True):
-        is_safe = is_outermost or _has_plain_output(select)
+        is_safe = is_outermost or has_plain_output(select)
         found += _Select(select, columns, ctes, is_safe).occurrences()
-    tables = sum(isinstance(node, pg.RangeVar) for node in _walk(statement))
+    tables = sum(isinstance(node, pg.RangeVar) for node in walk(statement))
     return found if tables == len(found) else None
 
 
@@ -118,7 +120,7 @@ class _Select:
 
     def _read(self, node: pg.Node) -> None:
         """Note what a FROM item brings."""
-        inner = _inner(node)
+        inner = content(node)
         if isinstance(inner, pg.JoinExpr):
             self._merged = self._merged or inner.is_natural or bool(inner.using_clause)
             before = len(self._items)
@@ -144,7 +146,7 @@ class _Select:
 
     def _join(self, node: pg.Node) -> _Below:
         """Take the conditions of joins; gives the items below."""
-        inner = _inner(node)
+        inner = content(node)
         if not isinstance(inner, pg.JoinExpr):
             return {item: False for item in self._items if item.node is inner}
         left, right = self._join(inner.larg), self._join(inner.rarg)
@@ -155,11 +157,11 @@ class _Select:
 
     def _take(self, node: pg.Node, below: _Below) -> None:
         """Give each conjunct that is about one of these items alone to that item."""
-        for conjunct in _conjuncts(node):
-            self._is_safe = self._is_safe and _is_safe(conjunct)
-            items = {self._item_of(column) for column in _columns(conjunct)}
+        for conjunct in conjuncts(node):
+            self._is_safe = self._is_safe and is_safe(conjunct)
+            items = {self._item_of(column) for column in columns_of(conjunct)}
             item = items.pop() if len(items) == 1 else None
-            if item is not None and item in below and _is_condition(conjunct):
+            if item is not None and item in below and is_condition(conjunct):
                 item.conditions.append(_condition(conjunct, below[item]))
 
     def _item_of(self, column: pg.ColumnRef) -> _Item | None:
@@ -184,103 +186,12 @@ def _selects(node: Any, is_outermost: bool) -> Iterator[tuple[pg.SelectStmt, boo
         arms = (node.larg, node.rarg) if node.op > pg.SETOP_NONE else ()
         for arm in arms:
             yield from _selects(arm, is_outermost)
-        for child in _children(node):
+        for child in children(node):
             if not isinstance(child, pg.SelectStmt):
                 yield from _selects(child, False)
     else:
-        for child in _children(node):
+        for child in children(node):
             yield from _selects(child, is_outermost)
-
-
-def _has_plain_output(select: pg.SelectStmt) -> bool:
-    """Say whether what a sub-query gives out cannot raise an error before its rows are filtered."""
-    outputs = (_inner(target.res_target.val) for target in select.target_list)
-    return all(
-        isinstance(output, (pg.ColumnRef, pg.A_Const, pg.ParamRef)) or _is_aggregate(output)
-        for output in outputs
-    )
-
-
-def _is_aggregate(output: Any) -> bool:
-    """Say whether an output is of groups, which are made of filtered rows."""
-    if not isinstance(output, pg.FuncCall) or output.HasField("over"):
-        return False
-    plain = all(
-        isinstance(_inner(argument), (pg.ColumnRef, pg.A_Const)) for argument in output.args
-    )
-    return plain and output.funcname[-1].string.sval in _AGGREGATES
-
-
-def _is_condition(node: pg.Node) -> bool:
-    """Say whether an expression is immutable, cannot fail for a row, and is of the short list."""
-    return _is_simple(node, lambda operand: isinstance(_inner(operand), pg.ColumnRef))
-
-
-def _is_safe(node: pg.Node) -> bool:
-    """Say whether an expression cannot raise an error for one row and not for another."""
-    inner = _inner(node)
-    if isinstance(inner, pg.BoolExpr):
-        return all(map(_is_safe, inner.args))
-    if isinstance(inner, pg.SubLink):
-        return _is_safe_sub_query(inner)
-    column = (pg.ColumnRef, pg.SQLValueFunction)
-    return _is_simple(node, lambda operand: isinstance(_inner(operand), column))
-
-
-def _is_safe_sub_query(link: pg.SubLink) -> bool:
-    """Say as much of EXISTS and IN over plain tables; their own SELECT counts by itself."""
-    select = link.subselect.select_stmt
-    known = link.sub_link_type in (pg.EXISTS_SUBLINK, pg.ANY_SUBLINK) and select.op <= pg.SETOP_NONE
-    tested = link.sub_link_type == pg.EXISTS_SUBLINK or isinstance(
-        _inner(link.testexpr), pg.ColumnRef
-    )
-    from_tables = all(isinstance(_inner(node), pg.RangeVar) for node in select.from_clause)
-    where_is_safe = all(map(_is_safe, _conjuncts(select.where_clause)))
-    return known and tested and from_tables and where_is_safe and _has_plain_output(select)
-
-
-def _is_simple(node: pg.Node, is_variable: Callable[[pg.Node], bool]) -> bool:
-    """Say whether an expression has a form of the short list over these variables."""
-    inner = _inner(node)
-    if isinstance(inner, pg.BoolExpr):
-        return all(_is_simple(argument, is_variable) for argument in inner.args)
-    if isinstance(inner, pg.NullTest):
-        return is_variable(inner.arg)
-    if isinstance(inner, pg.BooleanTest):
-        return _is_simple(inner.arg, is_variable)
-    if isinstance(inner, pg.A_Expr):
-        return _is_comparison(inner, is_variable)
-    return is_variable(node) or _is_constant(node)
-
-
-def _is_comparison(expression: pg.A_Expr, is_variable: Callable[[pg.Node], bool]) -> bool:
-    """Look at one operator and its operands."""
-
-    def is_operand(node: pg.Node) -> bool:
-        return is_variable(node) or _is_constant(node)
-
-    kind, right = expression.kind, expression.rexpr
-    if kind in _LIKES:
-        pattern = _inner(right)
-        text = pattern.sval.sval if isinstance(pattern, pg.A_Const) else "\\"
-        return is_operand(expression.lexpr) and "\\" not in text
-    if kind in (*_LISTS, *_RANGES):
-        elements = _inner(right)
-        listed = list(getattr(elements, "items", getattr(elements, "elements", [right])))
-        compared = kind in _RANGES or expression.name[0].string.sval in _COMPARISONS
-        return compared and is_operand(expression.lexpr) and all(map(_is_constant, listed))
-    compared = len(expression.name) == 1 and expression.name[0].string.sval in _COMPARISONS
-    return kind in _PAIRS and compared and is_operand(expression.lexpr) and is_operand(right)
-
-
-def _is_constant(node: pg.Node) -> bool:
-    """Say whether an operand is the same for every row and at every time."""
-    inner = _inner(node)
-    if isinstance(inner, pg.TypeCast):
-        return _is_constant(inner.arg)
-    if isinstance(inner, pg.A_Const):
-        return not (inner.HasField("sval") and _CLOCK.search(inner.sval.sval))
-    return isinstance(inner, pg.ParamRef)
 
 
 def _condition(node: pg.Node, strict: bool) -> Condition:
@@ -288,7 +199,7 @@ def _condition(node: pg.Node, strict: bool) -> Condition:
     copy = pg.Node()
     copy.CopyFrom(node)
     names = set()
-    for column in _columns(copy):
+    for column in columns_of(copy):
         names.add(name := column.fields[-1].string.sval)
         del column.fields[:]
         column.fields.add().string.sval = ROW
@@ -298,43 +209,10 @@ def _condition(node: pg.Node, strict: bool) -> Condition:
     return Condition(postgast.deparse(tree).removeprefix("SELECT "), frozenset(names), strict)
 
 
-def _conjuncts(node: pg.Node) -> Iterator[pg.Node]:
-    """Split at AND."""
-    inner = _inner(node)
-    if isinstance(inner, pg.BoolExpr) and inner.boolop == pg.AND_EXPR:
-        for argument in inner.args:
-            yield from _conjuncts(argument)
-    elif inner is not None:
-        yield node
-
-
-def _columns(node: Any) -> list[Any]:
-    return [found for found in _walk(node) if isinstance(found, pg.ColumnRef)]
-
-
 def _tables_outside_selects(node: Any) -> list[Any]:
     """List tables that are not in the FROM clause of a SELECT below: of TABLESAMPLE, for one."""
     if isinstance(node, pg.SelectStmt):
         return []
     if isinstance(node, pg.RangeVar):
         return [node]
-    return [table for child in _children(node) for table in _tables_outside_selects(child)]
-
-
-def _walk(node: Any) -> Iterator[Any]:
-    """Give a message of the tree and all below it."""
-    yield node
-    for child in _children(node):
-        yield from _walk(child)
-
-
-def _children(node: Any) -> Iterator[Any]:
-    for descriptor, value in node.ListFields():
-        if descriptor.message_type is not None:
-            yield from value if descriptor.is_repeated else (value,)
-
-
-def _inner(node: pg.Node) -> Any:
-    """Give what a node holds; None for an empty one."""
-    kind = node.WhichOneof("node")
-    return getattr(node, kind) if kind else None
+    return [table for child in children(node) for table in _tables_outside_selects(child)]
