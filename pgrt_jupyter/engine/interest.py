@@ -17,8 +17,9 @@ everybody's, so an engine holds few keys: columns give way to EVERY_COLUMN, then
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 RELATION = 0
 EVERY_COLUMN = 1
@@ -67,11 +68,50 @@ def subjects(need: Need) -> frozenset[int]:
     return need.tags | extra
 
 
+@dataclass(slots=True)
+class Ledger:
+    """Keep what everybody wants, so that one change of mind does not take asking all."""
+
+    _needs: dict[Hashable, tuple[Need, ...]] = field(default_factory=dict)
+    _wanted: dict[int, Counter[int]] = field(default_factory=dict)  # family: subject: by how many
+
+    def put(self, who: Hashable, needs: Iterable[Need]) -> None:
+        """Replace what one wants; nothing at all ends it."""
+        for need in self._needs.pop(who, ()):
+            counts = self._wanted[need.family]
+            counts.subtract(subjects(need))
+            self._wanted[need.family] = counts = +counts
+            if not counts:
+                del self._wanted[need.family]
+        if kept := tuple(needs):
+            self._needs[who] = kept
+        for need in kept:
+            self._wanted.setdefault(need.family, Counter()).update(subjects(need))
+
+    def who_wants(self, families: Iterable[int]) -> list[Hashable]:
+        """List who wants to hear of any of these families."""
+        among = set(families)
+        return [who for who, needs in self._needs.items() if any(n.family in among for n in needs)]
+
+    @property
+    def wants_rows(self) -> bool:
+        """Say whether anybody wants images of rows."""
+        return any(ROWS in counts for counts in self._wanted.values())
+
+    def plan(self, *, limit: int = LIMIT) -> Plan:
+        """Choose the keys to hold, at most `limit`."""
+        return _plan({family: set(counts) for family, counts in self._wanted.items()}, limit)
+
+
 def plan(needs: Iterable[Need], *, limit: int = LIMIT) -> Plan:
     """Merge what all queries want into the keys to hold, at most `limit`."""
-    wanted: dict[int, set[int]] = {}
-    for need in needs:
-        wanted.setdefault(need.family, set()).update(subjects(need))
+    ledger = Ledger()
+    for number, need in enumerate(needs):
+        ledger.put(number, [need])
+    return ledger.plan(limit=limit)
+
+
+def _plan(wanted: dict[int, set[int]], limit: int) -> Plan:
     for chosen in wanted.values():
         if EVERY_COLUMN in chosen:
             _forget_columns(chosen)
