@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Iterable
 from typing import Any, Protocol
 
 import psycopg
@@ -66,6 +66,10 @@ class Attention:
         self._pulse = pulse
         self._listener: Listener | None = None
         self._turn = asyncio.Lock()
+        self._ledger: interest.Ledger[Group] = interest.Ledger()
+        self._changed: set[Group] = set()  # whose needs are to be asked for again
+        self._uncovered: set[Group] = set()  # that poll because keys could not be had
+        self._settling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._backoff = Backoff(_FIRST_WAIT, pulse.longest_wait)
         self._watcher: asyncio.Task[None] | None = None
@@ -118,6 +122,7 @@ class Attention:
         if group.covered or not self.listening:
             return
         listener = self._listener
+        self._changed.add(group)
         await self.settle()
         if not self.listening or self._listener is not listener:
             return  # lost meanwhile: everything runs again after it
@@ -140,36 +145,49 @@ class Attention:
     async def settle(self) -> None:
         """Hold exactly the keys that the queries' states ask for."""
         async with self._turn:
-            listener = self._listener  # while it is awaited it may be lost and replaced
-            if listener is None or not listener.alive:
-                return
-            needs = []
-            for group in self._owner.groups:
-                mine = group.needs()
-                group.covered = group.covered and bool(mine)
-                needs += mine
-            plan = interest.plan(needs)
-            if any(need.rows for need in needs):
-                await self._owner.before_images()
-            try:
-                refused = await listener.hold(plan.keys)
-                await listener.release(listener.held - plan.keys.keys())
-            except psycopg.Error:
-                return  # the loss has been reported
-            self._tell_uncovered(plan.uncovered | {plan.keys[key] for key in refused})
+            while await self._settle_once() and self._changed:
+                pass  # somebody changed their mind meanwhile
 
-    def settle_soon(self) -> None:
-        """Let go, without waiting, of what nobody asks for any more."""
-        self._spawn(self.settle())
+    async def _settle_once(self) -> bool:
+        """Say whether it could be done."""
+        listener = self._listener  # while it is awaited it may be lost and replaced
+        if listener is None or not listener.alive:
+            return False
+        self._take_needs()
+        plan = self._ledger.plan()
+        if self._ledger.wants_rows:
+            await self._owner.before_images()
+        try:
+            refused = await listener.hold(plan.keys)
+            await listener.release(listener.held - plan.keys.keys())
+        except psycopg.Error:
+            return False  # the loss has been reported
+        self._tell_uncovered(plan.uncovered | {plan.keys[key] for key in refused})
+        return True
+
+    def settle_soon(self, groups: Iterable[Group]) -> None:
+        """Let go, without waiting, of what these queries do not ask for any more."""
+        self._changed.update(groups)
+        if self._settling is None or self._settling.done():
+            self._settling = self._spawn(self.settle())
+
+    def _take_needs(self) -> None:
+        """Ask the queries whose state changed what they need."""
+        changed, self._changed = self._changed, set()
+        for group in changed:
+            needs = group.needs()
+            group.covered = group.covered and bool(needs)
+            self._ledger.put(group, needs)
 
     def _tell_uncovered(self, families: Collection[int]) -> None:
-        """Have the queries poll whose keys could not be had."""
-        for group in self._owner.groups:
-            mine = {need.family for need in group.needs()}
-            if mine.intersection(families):
-                self._owner.polls(group, "keys", "too many locks are held to wait for its changes")
-            elif mine:
-                group.polls_because.pop("keys", None)
+        """Have the queries poll whose keys could not be had, and those no more whose keys could."""
+        uncovered = set(self._ledger.who_wants(families)) if families else set()
+        waiting = {g for g in self._uncovered if not g.closed and not self._ledger.wants(g)}
+        for group in self._uncovered - uncovered - waiting:
+            group.polls_because.pop("keys", None)
+        for group in uncovered:
+            self._owner.polls(group, "keys", "too many locks are held to wait for its changes")
+        self._uncovered = uncovered | waiting
 
     async def _watch_writers(self) -> None:
         """Run queries again when the writers they await have ended."""

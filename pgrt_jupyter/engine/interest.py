@@ -20,6 +20,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+W = TypeVar("W", bound=Hashable)
 
 RELATION = 0
 EVERY_COLUMN = 1
@@ -52,6 +56,7 @@ def tag(column: str) -> int:
     return _FIRST_TAG + int.from_bytes(digest[:4], "big") % (2**31 - _FIRST_TAG)
 
 
+@lru_cache(4096)
 def key(family: int, what: int) -> int:
     """Give the signed 64-bit advisory lock key of one thing to wait for."""
     digest = hashlib.sha256(b"pgrt_jupyter %d" % family).digest()
@@ -69,13 +74,13 @@ def subjects(need: Need) -> frozenset[int]:
 
 
 @dataclass(slots=True)
-class Ledger:
+class Ledger(Generic[W]):
     """Keep what everybody wants, so that one change of mind does not take asking all."""
 
-    _needs: dict[Hashable, tuple[Need, ...]] = field(default_factory=dict)
+    _needs: dict[W, tuple[Need, ...]] = field(default_factory=dict)
     _wanted: dict[int, Counter[int]] = field(default_factory=dict)  # family: subject: by how many
 
-    def put(self, who: Hashable, needs: Iterable[Need]) -> None:
+    def put(self, who: W, needs: Iterable[Need]) -> None:
         """Replace what one wants; nothing at all ends it."""
         for need in self._needs.pop(who, ()):
             counts = self._wanted[need.family]
@@ -88,10 +93,14 @@ class Ledger:
         for need in kept:
             self._wanted.setdefault(need.family, Counter()).update(subjects(need))
 
-    def who_wants(self, families: Iterable[int]) -> list[Hashable]:
+    def who_wants(self, families: Iterable[int]) -> list[W]:
         """List who wants to hear of any of these families."""
         among = set(families)
         return [who for who, needs in self._needs.items() if any(n.family in among for n in needs)]
+
+    def wants(self, who: W) -> bool:
+        """Say whether one wants anything."""
+        return who in self._needs
 
     @property
     def wants_rows(self) -> bool:
@@ -105,7 +114,7 @@ class Ledger:
 
 def plan(needs: Iterable[Need], *, limit: int = LIMIT) -> Plan:
     """Merge what all queries want into the keys to hold, at most `limit`."""
-    ledger = Ledger()
+    ledger: Ledger[int] = Ledger()
     for number, need in enumerate(needs):
         ledger.put(number, [need])
     return ledger.plan(limit=limit)

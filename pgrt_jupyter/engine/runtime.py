@@ -146,7 +146,7 @@ class Runtime:
     def _rest(self, group: Group) -> None:
         """Plan nothing and wait for nothing while nobody wants updates."""
         group.cancel_timers()
-        self._attention.settle_soon()
+        self._attention.settle_soon([group])
 
     def _forget(self, group: Group) -> None:
         """End a query that nobody subscribes to."""
@@ -186,8 +186,8 @@ class Runtime:
             self.changed(group)
         if images:
             self._asking.read_soon()
-        if any(group.throttle.dirty for group in due):
-            self._attention.settle_soon()
+        if waiting := [group for group in due if group.throttle.dirty]:
+            self._attention.settle_soon(waiting)
 
     def _needs_images(self, group: Group, change: Change, verdict: Verdict) -> bool:
         """Say whether the filter is to be asked about row images; a truncate has none."""
