@@ -113,9 +113,7 @@ def row(chance: random.Random, number: int) -> dict[str, Any]:
 
 
 def insert(database: Any, table: str, values: Mapping[str, Any]) -> None:
-    database.execute(
-        f"INSERT INTO {table} VALUES (%(id)s, %(k)s, %(n)s, %(t)s, %(flag)s)", values
-    )
+    database.execute(f"INSERT INTO {table} VALUES (%(id)s, %(k)s, %(n)s, %(t)s, %(flag)s)", values)
 
 
 def change(database: Any, chance: random.Random) -> tuple[str, list[dict[str, Any]]]:

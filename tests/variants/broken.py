@@ -234,6 +234,7 @@ def looked_up_before_holding(patch: Patch) -> None:
         if group.covered or not self.listening:
             return
         await self.look_up_writers(group)
+        self._changed.add(group)
         await self.settle()
         group.covered = True
 
@@ -266,15 +267,14 @@ def writers_not_awaited(patch: Patch) -> None:
 def let_go_after_the_run(patch: Patch) -> None:
     """Keys that a due query needs no more are released after its run, not before."""
 
-    def later(self: Attention) -> None:
+    def later(self: Attention, groups: list[Group]) -> None:
         async def release() -> None:
             while any(group.throttle.dirty or group.throttle.running for group in groups):
                 await asyncio.sleep(0.001)
             if self._listener is not None:
                 await self._listener.release(self._listener.held)
 
-        groups = [group for group in self._owner.groups if group.throttle.dirty]
-        if groups:
+        if any(group.throttle.dirty for group in groups):
             self._spawn(release())
 
     patch.setattr(Attention, "settle_soon", later)
