@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 import psycopg
+import pyarrow as pa
 from psycopg import generators, pq, sql
+from psycopg.abc import PQGen
 from psycopg.errors import error_from_result
 
 from pgrt_jupyter.engine.model import Column
-from pgrt_jupyter.engine.types import kind_of
-from pgrt_jupyter.engine.values import DtypeBackend, read_columns, to_pandas
+from pgrt_jupyter.engine.types import Kind, kind_of
+from pgrt_jupyter.engine.values import DtypeBackend, Values, read_columns, read_texts, to_pandas
 
 # The text forms that `parse` reads. TimeZone is not among them: setting it would change what
 # `current_date` or `date_trunc('day', …)` mean; instants carry their offset in the text anyway.
@@ -54,25 +58,36 @@ class Fetched:
     digest: bytes  # of the data and of `truncated`
     rows: int
     truncated: bool  # there were more rows than were asked for
+    texts: tuple[tuple[bytes | None, ...], ...] | None = (
+        None  # the same by columns, where it is small
+    )
 
 
 def describe(
-    connection: psycopg.Connection[Any], query: str, parameter_oids: Sequence[int] = ()
+    connection: psycopg.Connection[Any],
+    query: str,
+    parameter_oids: Sequence[int] = (),
+    *,
+    after: Sequence[bytes] = (),
 ) -> Described:
-    """Ask the server about a statement without running it.
+    """Ask the server about a statement without running it; other statements may go `after` which it is.
 
-    Uses the extended protocol, which takes one statement only. `parameter_oids` fixes types of
-    parameters, 0 leaves one to the server. Raises psycopg's errors.
+    One trip to the server for all. Uses the extended protocol, which takes one statement only.
+    `parameter_oids` fixes types of parameters, 0 leaves one to the server. Raises psycopg's errors.
     """
-    pgconn = connection.pgconn
-    text = query.encode(connection.info.encoding)
-    pgconn.send_prepare(b"", text, list(parameter_oids) or None)
-    _answer(connection)
-    pgconn.send_describe_prepared(b"")
-    answer = _answer(connection)
+
+    def ask(pgconn: pq.abc.PGconn) -> None:
+        pgconn.send_prepare(b"", query.encode(), list(parameter_oids) or None)
+        pgconn.send_describe_prepared(b"")
+
+    found = answers(connection, after, ask)
+    for answer in found:
+        if answer.status == pq.ExecStatus.FATAL_ERROR:
+            raise error_from_result(answer, encoding=connection.info.encoding)
+    described = found[-1]
     return Described(
-        columns=tuple(_column(answer, i, connection.info.encoding) for i in range(answer.nfields)),
-        parameter_oids=tuple(answer.param_type(i) for i in range(answer.nparams)),
+        columns=columns_of(described),
+        parameter_oids=tuple(described.param_type(i) for i in range(described.nparams)),
     )
 
 
@@ -91,8 +106,13 @@ def fetch(
             continue
         data.write(row)
         rows += 1
-    text = data.getvalue()
-    return Fetched(data=text, digest=_digest(text, truncated), rows=rows, truncated=truncated)
+    return fetched(data.getvalue(), rows, truncated=truncated)
+
+
+def fetched(data: bytes, rows: int, *, truncated: bool, **more: Any) -> Fetched:
+    """Hold a result that has been read."""
+    digest = _digest(data, truncated)
+    return Fetched(data=data, digest=digest, rows=rows, truncated=truncated, **more)
 
 
 def parse(
@@ -102,15 +122,29 @@ def parse(
 
     `columns` must describe the same statement; `pyarrow.ArrowInvalid` if their number differs.
     """
-    names = pd.Index([column.name for column in columns], dtype="str")
+    names = _names(tuple(column.name for column in columns))
     index = pd.RangeIndex(fetched.rows)
     if not columns:
         return pd.DataFrame(index=index, columns=names)
-    values = read_columns(fetched.data, [kind_of(c.type_oid, c.typmod) for c in columns])
+    values = _values(fetched, [kind_of(c.type_oid, c.typmod) for c in columns])
     arrays = {i: to_pandas(column, dtype_backend) for i, column in enumerate(values)}
     frame = pd.DataFrame(arrays, index=index, copy=False)
     frame.columns = names
     return frame
+
+
+def _values(fetched: Fetched, kinds: Sequence[Kind]) -> list[Values]:
+    """Read the values of each column."""
+    if fetched.texts is not None:
+        with suppress(pa.ArrowInvalid):  # a database in SQL_ASCII holds anything
+            return read_texts(fetched.texts, kinds)
+    return read_columns(fetched.data, kinds)
+
+
+@lru_cache(1024)
+def _names(names: tuple[str, ...]) -> pd.Index:
+    """Make the labels of columns; they never change, so that frames may share them."""
+    return pd.Index(names, dtype="str")
 
 
 def empty(columns: Sequence[Column], *, dtype_backend: DtypeBackend = "pyarrow") -> pd.DataFrame:
@@ -150,10 +184,46 @@ def _answer(
     return answer
 
 
-def _column(answer: pq.abc.PGresult, position: int, encoding: str) -> Column:
+def answers(
+    connection: psycopg.Connection[Any],
+    statements: Sequence[bytes],
+    ask: Callable[[pq.abc.PGconn], None] | None = None,
+) -> list[pq.abc.PGresult]:
+    """Send statements, and what `ask` sends, in one trip; gives an answer to each, errors included."""
+    pgconn = connection.pgconn
+    pgconn.enter_pipeline_mode()
+    try:
+        for statement in statements:
+            pgconn.send_query_params(statement, None)
+        if ask is not None:
+            ask(pgconn)
+        pgconn.pipeline_sync()
+        return connection.wait(_until_synchronised(pgconn))
+    finally:
+        with suppress(psycopg.OperationalError):  # the connection was lost, which is being raised
+            pgconn.exit_pipeline_mode()
+
+
+def _until_synchronised(pgconn: pq.abc.PGconn) -> PQGen[list[pq.abc.PGresult]]:
+    """Give the answers to everything that was sent in a pipeline."""
+    yield from generators.send(pgconn)
+    found: list[pq.abc.PGresult] = []
+    while True:
+        few = yield from generators.fetch_many(pgconn)
+        if few and few[-1].status == pq.ExecStatus.PIPELINE_SYNC:
+            return found
+        found += few
+
+
+def columns_of(answer: pq.abc.PGresult) -> tuple[Column, ...]:
+    """Read the description of what a statement gives."""
+    return tuple(_column(answer, position) for position in range(answer.nfields))
+
+
+def _column(answer: pq.abc.PGresult, position: int) -> Column:
     """Read the description of one output column."""
     return Column(
-        name=(answer.fname(position) or b"").decode(encoding),
+        name=(answer.fname(position) or b"").decode(),
         type_oid=answer.ftype(position),
         typmod=answer.fmod(position),
         relation=answer.ftable(position),

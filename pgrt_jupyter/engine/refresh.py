@@ -13,9 +13,9 @@ from typing import Literal
 
 import pandas as pd
 
-from . import diff, frames
+from . import diff, frames, small
 from .model import Column, Delta, Snapshot
-from .sessions import Connection, reading, translated
+from .sessions import Connection, read_small, reading, translated
 from .statement import Statement
 
 Backend = Literal["pyarrow", "numpy_nullable"]
@@ -69,16 +69,32 @@ class Outcome:
 def run(connection: Connection, query: Query, previous: Snapshot | None) -> Outcome:
     """Run the query; raises QueryFailed, PermissionMissing or ServerUnavailable."""
     ran_at = datetime.now(UTC)
-    with translated(query.statement), reading(connection):
-        described = frames.describe(connection, query.statement.text, query.parameter_types)
-        fetched = frames.fetch(connection, query.select, max_rows=query.max_rows)
-    if previous is not None and _is_same(previous, fetched, described.columns):
+    with translated(query.statement):
+        if previous is not None and small.is_small(previous, query.max_rows):
+            fetched = read_small(connection, query.select, previous.columns)
+            if fetched is not None:
+                return _outcome(query, previous, ran_at, fetched, previous.columns)
+        text, types = query.statement.text, query.parameter_types
+        with reading(connection, text, types) as (described, end):
+            fetched = frames.fetch(connection, query.select, max_rows=query.max_rows)
+            end()
+            return _outcome(query, previous, ran_at, fetched, described.columns)
+
+
+def _outcome(
+    query: Query,
+    previous: Snapshot | None,
+    ran_at: datetime,
+    fetched: frames.Fetched,
+    columns: tuple[Column, ...],
+) -> Outcome:
+    """Make a snapshot of what was read, unless it is what is known already."""
+    if previous is not None and _is_same(previous, fetched, columns):
         return Outcome(snapshot=None, difference=None, ran_at=ran_at)
-    frame = frames.parse(fetched, described.columns, dtype_backend=query.dtype_backend)
     snapshot = Snapshot(
         version=previous.version + 1 if previous is not None else 1,
-        frame=frame,
-        columns=described.columns,
+        frame=frames.parse(fetched, columns, dtype_backend=query.dtype_backend),
+        columns=columns,
         digest=fetched.digest,
         refreshed_at=ran_at,
         truncated=fetched.truncated,

@@ -116,8 +116,9 @@ class Runs:
         try:
             if group.reanalyse:
                 await self._preparation.again(group)
-            # What the listener is doing for everybody is not cut off with one query's run.
-            await asyncio.shield(self._attention.cover(group))
+            if not group.covered:
+                # What the listener is doing for everybody is not cut off with one query's run.
+                await asyncio.shield(self._attention.cover(group))
             work = partial(refresh.run, query=group.query, previous=group.snapshot)
             group.succeeded(await self._replicas.run(group, work))
         except PgrtError as error:

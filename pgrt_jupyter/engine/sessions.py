@@ -10,42 +10,42 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
+from psycopg import generators, pq, sql
+from psycopg.errors import error_from_result
 
 from ..config import Conninfo
 from ..errors import PermissionMissing, PgrtError, QueryFailed, ServerUnavailable
-from . import forks
-from .frames import SETTINGS
+from . import forks, frames, small
+from .model import Column
 from .refusal import reason
 from .statement import Statement
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[object, ...]]
 
+
+def _set(settings: Sequence[tuple[str, str]], *, local: bool) -> bytes:
+    """Write the statement that makes settings, for a transaction or for a session."""
+    each = (sql.SQL("pg_catalog.set_config({}, {}, {})").format(*s, local) for s in settings)
+    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(each)).as_bytes()
+
+
 # A server does not look at its client while a query runs: that of a killed kernel would go on for hours.
 _NOTICE_OUR_DEATH = b"SET client_connection_check_interval = '5s'"
 # Once more for each run: behind a pooler each may meet another session, as others left it.
-_BEGIN = sql.SQL("; ").join(
-    [
-        sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
-        *(
-            sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name.lower()), value)
-            for name, value in SETTINGS
-        ),
-    ]
+_BEGIN = (
+    b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+    _set(frames.SETTINGS, local=True),
 )
 # One statement: of a pipeline that breaks, the driver logs what nobody needs to read.
-_SETTLE = sql.SQL("SELECT {}").format(
-    sql.SQL(", ").join(
-        sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value)
-        for name, value in SETTINGS
-    )
-)
+_SETTLE = _set(frames.SETTINGS, local=False)
+# Undoes what a query set, and does not send what it notified; only locks outlive a transaction.
+_END = (b"ROLLBACK", b"SELECT pg_catalog.pg_advisory_unlock_all()")
 _DENIED = "42501"
 _UNREACHABLE = ("08", "57P", "53300")  # SQLSTATE prefixes of a lost or refused connection
 _HINTS = {  # by SQLSTATE prefix, the last for all others
@@ -220,17 +220,57 @@ def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> N
 
 
 @contextmanager
-def reading(connection: Connection) -> Iterator[None]:
-    """Run the block in one READ ONLY transaction; the connection is lent to others afterwards."""
-    connection.execute(_BEGIN)
+def reading(
+    connection: Connection, query: str, parameter_types: Sequence[int]
+) -> Iterator[tuple[frames.Described, Callable[[], None]]]:
+    """Run the block in one READ ONLY transaction; the connection is lent to others afterwards.
+
+    Gives what the query gives, and what the block may call when it has read everything: the server
+    ends the transaction while the block goes on.
+    """
+    end = _End(connection)
     try:
-        yield
+        yield frames.describe(connection, query, parameter_types, after=_BEGIN), end.send
     except BaseException:
         with suppress(psycopg.Error):
-            connection.execute(b"ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()")
+            end.wait()
         raise
-    # Undoes what a query set, and does not send what it notified; only locks outlive a transaction.
-    connection.execute(b"ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()")
+    end.wait()
+
+
+def read_small(
+    connection: Connection, query: str, columns: Sequence[Column]
+) -> frames.Fetched | None:
+    """Run a query whose result was small in such a transaction, in one trip; None: do it as usual."""
+    fetched = None
+    try:
+        fetched = small.fetch(connection, query, columns, before=_BEGIN, after=_END)
+    finally:
+        if fetched is None:  # it was not ended
+            with suppress(psycopg.Error):
+                _End(connection).wait()
+    return fetched
+
+
+class _End:
+    """End a transaction that read: send that, and wait for the answer later."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sent = False
+
+    def send(self) -> None:
+        """Have the server begin with it."""
+        if not self._sent:
+            self._sent = True
+            self._connection.pgconn.send_query(b"; ".join(_END))
+
+    def wait(self) -> None:
+        """Have it done; raises psycopg's errors."""
+        self.send()
+        for answer in self._connection.wait(generators.execute(self._connection.pgconn)):
+            if answer.status == pq.ExecStatus.FATAL_ERROR:
+                raise error_from_result(answer, encoding=self._connection.info.encoding)
 
 
 def unavailable(

@@ -577,10 +577,10 @@ def may_write(patch: Patch) -> None:
     reading = refresh.reading
 
     @contextmanager
-    def writing(connection: Any) -> Iterator[None]:
-        with reading(connection):
+    def writing(connection: Any, *query: Any) -> Iterator[Any]:
+        with reading(connection, *query) as given:
             connection.execute("SET TRANSACTION READ WRITE")
-            yield
+            yield given
 
     patch.setattr(refresh, "reading", writing)
 
@@ -590,14 +590,17 @@ def runs_committed(patch: Patch) -> None:
     """A run ends with COMMIT: what it notified is sent, what it set stays for the next query."""
 
     @contextmanager
-    def committing(connection: Any) -> Iterator[None]:
+    def committing(connection: Any, *query: Any) -> Iterator[Any]:
         connection.execute(b"BEGIN READ ONLY")
         try:
-            yield
+            yield frames.describe(connection, *query), _no_end
         except BaseException:
             connection.execute(b"ROLLBACK")
             raise
         connection.execute(b"COMMIT")
+
+    def _no_end() -> None:
+        pass
 
     patch.setattr(refresh, "reading", committing)
 

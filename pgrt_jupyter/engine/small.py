@@ -1,0 +1,77 @@
+"""Read a small result again in one trip to the server, where the usual way takes four.
+
+Begin, settings, the query and the end of the transaction are sent together. What comes back is written
+as COPY would have written it, so that everything behind is the same. The usual way is taken where the
+columns are not what they were, or where an error has a place in the text: it knows that place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import pq
+from psycopg.errors import error_from_result
+
+from . import frames
+from .frames import Fetched
+from .model import Column, Snapshot
+
+CELLS = 1_000  # beyond, COPY costs less than looking at each value
+
+_SPECIAL = re.compile(rb'[",\r\n]')
+_SPECIAL_ALONE = re.compile(rb'[",\r\n]|(?:\A|\0)\\\.(?:\Z|\0)')  # the end of data, to old servers
+
+
+def is_small(previous: Snapshot | None, max_rows: int | None) -> bool:
+    """Say whether a result was small and may be expected to be so again."""
+    return previous is not None and max_rows is None and previous.frame.size <= CELLS
+
+
+def fetch(
+    connection: psycopg.Connection[tuple[object, ...]],
+    select: str,
+    columns: Sequence[Column],
+    *,
+    before: Sequence[bytes],
+    after: Sequence[bytes],
+) -> Fetched | None:
+    """Run a query between other statements; None where the usual way is to be taken.
+
+    Raises psycopg's errors; the statements `after` it have then not been executed.
+    """
+    answers = frames.answers(connection, [*before, select.encode(), *after])
+    failed = next((a for a in answers if a.status == pq.ExecStatus.FATAL_ERROR), None)
+    if failed is not None:
+        if failed.error_field(pq.DiagnosticField.STATEMENT_POSITION):
+            return None
+        raise error_from_result(failed, encoding=connection.info.encoding)
+    result = answers[len(before)]
+    if frames.columns_of(result) != tuple(columns):
+        return None
+    texts = tuple(
+        tuple(result.get_value(row, place) for row in range(result.ntuples))
+        for place in range(result.nfields)
+    )
+    return frames.fetched(_csv(texts, result.ntuples), result.ntuples, truncated=False, texts=texts)
+
+
+def _csv(texts: Sequence[Sequence[bytes | None]], rows: int) -> bytes:
+    """Write a result, given by columns, as COPY does."""
+    if not texts:
+        return b"\n" * rows
+    columns = [_written(column, alone=len(texts) == 1) for column in texts]
+    return b"".join(b",".join(line) + b"\n" for line in zip(*columns, strict=True))
+
+
+def _written(column: Sequence[bytes | None], *, alone: bool) -> list[bytes]:
+    """Write the values of a column: NULL is nothing, and what could be taken for something else is quoted."""
+    plain = [b"" if value is None else value or b'""' for value in column]
+    special = _SPECIAL_ALONE if alone else _SPECIAL
+    if not special.search(b"\0".join(value for value in column if value)):
+        return plain
+    return [
+        b'"' + value.replace(b'"', b'""') + b'"' if value and special.search(value) else written
+        for value, written in zip(column, plain, strict=True)
+    ]
