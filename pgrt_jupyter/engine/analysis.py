@@ -10,7 +10,7 @@ statement only, so nothing can break out of the function. Runs on a worker threa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 
 import psycopg
@@ -50,6 +50,7 @@ class Analysed:
     select: str  # the query with its parameters as typed literals
     fingerprint: Mapping[int, str]  # by oid: changes when a definition does
     complete: bool = True  # whether the server could say what the query reads
+    schemas: tuple[str, ...] = ()  # in which names were looked up
 
 
 def analyse(
@@ -71,7 +72,21 @@ def analyse(
         dependencies = _dependencies(connection, function, described, schemas)
         literals = _literals(connection, statement, described.parameter_oids)
         definitions = _fingerprint(connection, dependencies.fingerprint_oids)
-    return Analysed(dependencies, statement.bound(literals), definitions)
+    return Analysed(dependencies, statement.bound(literals), definitions, schemas=_lasting(schemas))
+
+
+def with_values(
+    connection: Connection, statement: Statement, *, known: Analysed
+) -> Analysed | None:
+    """Take what is known of a text for other values of the same types; None where definitions changed."""
+    with connection.transaction():
+        if _lasting(_schemas(connection)) != known.schemas:
+            return None
+        connection.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")  # see pinning
+        if _fingerprint(connection, known.fingerprint) != known.fingerprint:
+            return None
+        literals = _literals(connection, statement, known.dependencies.parameter_types)
+    return replace(known, select=statement.bound(literals))
 
 
 def describe_only(connection: Connection, statement: Statement, obstacle: str) -> Analysed:
@@ -121,6 +136,11 @@ def _schemas(connection: Connection, implicit: LiteralString = "true") -> list[s
     query = sql.SQL("SELECT pg_catalog.current_schemas({})::pg_catalog.text[]")
     row: Any = connection.execute(query.format(sql.SQL(implicit))).fetchone()
     return list(row[0])
+
+
+def _lasting(schemas: Iterable[str]) -> tuple[str, ...]:
+    """Leave out the schema of temporary objects, which is another in each session that has one."""
+    return tuple(schema for schema in schemas if not schema.startswith("pg_temp_"))
 
 
 def missing_grants(connection: Connection, oids: Sequence[int]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -90,17 +90,20 @@ class Audit:
         for group in groups:
             if marked.intersection(group.watches):
                 self._runtime.changed(group)
-            if not group.closed:  # one that always runs is checked as well
-                await self._check_group(group, found)
+        await self._check_definitions([group for group in groups if not group.closed], found)
         await self._asking.prune()
 
-    async def _check_group(self, group: Group, found: Mapping[int, str]) -> None:
-        """Analyse a query again where a definition changed, and complete its triggers."""
-        known = group.analysed.fingerprint
-        if any(found.get(oid) != text for oid, text in known.items()):
+    async def _check_definitions(self, groups: Sequence[Group], found: Mapping[int, str]) -> None:
+        """Analyse queries again where a definition changed, and complete the triggers of the others."""
+        redefined = {
+            group
+            for group in groups
+            if any(found.get(oid) != text for oid, text in group.analysed.fingerprint.items())
+        }
+        for group in redefined:
             group.reanalyse = True
-            self._runtime.changed(group)
-        elif await self._preparation.ensure_capture(group):
+        same = [group for group in groups if group not in redefined]
+        for group in redefined | await self._preparation.ensure_captures(same):
             self._runtime.changed(group)
 
     async def _check_queue(self) -> None:

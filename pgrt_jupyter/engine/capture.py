@@ -117,24 +117,25 @@ class Completion:
 
     installed: int  # tables whose triggers were put in place just now
     problems: tuple[CaptureFailed, ...]  # tables that could not be done
+    failed: tuple[int, ...] = ()  # their oids, in the same order
 
 
 def complete(connection: Connection, members: Sequence[Member]) -> Completion:
     """Put in place whatever is missing, a table at a time in the order of oids."""
     installed = 0
-    problems: list[CaptureFailed] = []
+    problems: dict[int, CaptureFailed] = {}
     for member in sorted(members, key=lambda member: member.oid):
         try:
             if not member.capturable:
-                problems.append(_uncapturable(member))
+                problems[member.oid] = _uncapturable(member)
                 if member.above_foreign and member.triggers:
                     _withdraw(connection, member)
             elif not is_complete(connection, member):
                 install(connection, member)
                 installed += 1
         except CaptureFailed as problem:
-            problems.append(problem)
-    return Completion(installed, tuple(problems))
+            problems[member.oid] = problem
+    return Completion(installed, tuple(problems.values()), tuple(problems))
 
 
 def _uncapturable(member: Member) -> CaptureFailed:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Hashable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from functools import partial
+from types import NoneType
 from typing import Protocol
+from uuid import UUID
 
 import psycopg
 
@@ -20,6 +25,10 @@ from .sql import load
 # Analysis needs a temporary function: not in a read-only session, without TEMPORARY, on a standby.
 _ON_STANDBY = "0A000"
 _CANNOT_CREATE = ("25006", "42501", _ON_STANDBY)
+_RECENT_SECONDS = 1.0  # for which what was seen to is not looked at again for one more query
+_KNOWN_SECONDS = 30.0  # for which a text is not analysed again where no definition has changed
+_SIMPLE = (bool, int, float, str, Decimal, date, datetime, UUID, NoneType)
+_Families = dict[int, tuple[capture.Member, ...]]
 _UNKNOWN = "what the query reads: a standby cannot analyse it"
 
 
@@ -38,16 +47,22 @@ class Preparation:
         self._roster = roster
         self._owner = owner
         self._same_database: set[Conninfo] = set()  # query roles whose database has been checked
+        self._whole: dict[
+            int, tuple[float, tuple[capture.Member, ...]]
+        ] = {}  # by relation: seen when
+        self._known: dict[Hashable, tuple[float, analysis.Analysed]] = {}  # by text: analysed when
 
     async def group(self, spec: Spec) -> Group:
         """Make a group of a query; raises what is wrong with it or its options."""
         await self._check_database(spec)
-        analysed = await self._analyse(spec)
+        analysed = await self._as_known(spec) or await self._analyse(spec)
         _check_key(spec.key, [column.name for column in analysed.dependencies.columns])
         return Group(spec=spec, analysed=analysed, rule=await self._rule(spec, analysed))
 
     async def _rule(self, spec: Spec, analysed: analysis.Analysed) -> filters.Filter | None:
         """Check the filter against what the query reads, and give its literals their columns' types."""
+        if spec.refresh is None:
+            return None
         check = partial(
             filters.compile_filter,
             refresh=spec.refresh,
@@ -75,28 +90,63 @@ class Preparation:
             found.get(oid) != text for oid, text in known.items()
         )
 
-    async def ensure_capture(self, group: Group) -> bool:
-        """See to it that every table the query reads is watched, or that the query polls.
-
-        Says whether triggers were missing, or tables have joined, so that a change may have been missed;
-        also where another query, or another engine, put the triggers back meanwhile.
-        """
-        tables, stamps = set(group.watches), _stamps(group)
-        with translated(group.spec.statement):
-            await self._find_members(group)
-            done = await self._server.run(partial(capture.complete, members=group.members))
-            missing = bool(done.installed) or _stamps(group) != stamps
-            if done.installed:
-                await self._find_members(group)
-        group.covered = group.covered and set(group.watches) == tables
-        self._owner.told_problems(group, done.problems)
-        return missing or set(group.watches) != tables
-
-    async def _find_members(self, group: Group) -> None:
-        """List the tables whose writes matter to a query, and what of ours stands on them."""
+    async def begin_capture(self, group: Group) -> None:
+        """See to it that the tables of a new query are watched; a moment ago it was seen to for others."""
+        now = asyncio.get_running_loop().time()
         oids = [relation.oid for relation in group.analysed.dependencies.relations]
-        group.watch(await self._server.run(partial(capture.families, oids=oids)))
+        recent = [self._whole.get(oid, (-_RECENT_SECONDS, ())) for oid in oids]
+        if any(now - seen >= _RECENT_SECONDS for seen, _ in recent):
+            await self.ensure_capture(group)
+            return
+        group.watch({oid: members for oid, (_, members) in zip(oids, recent, strict=True)})
         self._roster.index(group)
+        self._owner.told_problems(group, [])
+
+    async def ensure_capture(self, group: Group) -> bool:
+        """Do as `ensure_captures` does for one query."""
+        with translated(group.spec.statement):
+            return group in await self.ensure_captures([group])
+
+    async def ensure_captures(self, groups: Sequence[Group]) -> set[Group]:
+        """See to it that every table the queries read is watched, or that they poll.
+
+        Gives those for which triggers were missing, or tables have joined, so that a change may have been
+        missed; also where another query, or another engine, put the triggers back meanwhile.
+        """
+        before = {group: (set(group.watches), _stamps(group)) for group in groups}
+        found = await self._find_members(groups)
+        members = {member.oid: member for group in groups for member in group.members}
+        done = await self._server.run(partial(capture.complete, members=list(members.values())))
+        if done.installed:
+            found = await self._find_members(groups)
+        self._note_whole(found, done)
+        for group, (tables, _) in before.items():
+            group.covered = group.covered and set(group.watches) == tables
+            problems = zip(done.failed, done.problems, strict=True)
+            mine = [problem for oid, problem in problems if oid in group.watches]
+            self._owner.told_problems(group, mine)
+        return {g for g, then in before.items() if (set(g.watches), _stamps(g)) != then}
+
+    def _note_whole(self, found: _Families, done: capture.Completion) -> None:
+        """Remember for a moment which tables are watched as a whole."""
+        now = asyncio.get_running_loop().time()
+        for oid, members in found.items():
+            if not any(member.oid in done.failed for member in members):
+                self._whole[oid] = (now, members)
+        self._whole = {k: v for k, v in self._whole.items() if now - v[0] < _RECENT_SECONDS}
+
+    async def _find_members(self, groups: Sequence[Group]) -> _Families:
+        """List the tables whose writes matter to queries, and what of ours stands on them."""
+        reads = {
+            group: [relation.oid for relation in group.analysed.dependencies.relations]
+            for group in groups
+        }
+        oids = {oid for mine in reads.values() for oid in mine}
+        found = await self._server.run(partial(capture.families, oids=oids))
+        for group, mine in reads.items():
+            group.watch({oid: found[oid] for oid in mine if oid in found})
+            self._roster.index(group)
+        return found
 
     async def add_grants(self, group: Group, error: PgrtError) -> None:
         """Say in the hint of a missing privilege which GRANT statements would help."""
@@ -125,12 +175,29 @@ class Preparation:
             )
         self._same_database.add(spec.conninfo)
 
+    async def _as_known(self, spec: Spec) -> analysis.Analysed | None:
+        """Take what is known of the text with other values, where no definition has changed since."""
+        seen, known = self._known.get(_text_of(spec), (0.0, None))
+        if known is None or asyncio.get_running_loop().time() - seen > _KNOWN_SECONDS:
+            return None
+        work = partial(analysis.with_values, statement=spec.statement, known=known)
+        with translated(spec.statement):
+            return await self._server.run(work, spec.conninfo)
+
+    def _note_known(self, spec: Spec, analysed: analysis.Analysed) -> None:
+        """Remember for a while what a text depends on."""
+        now = asyncio.get_running_loop().time()
+        recent = {k: v for k, v in self._known.items() if now - v[0] <= _KNOWN_SECONDS}
+        self._known = recent | ({} if (text := _text_of(spec)) is None else {text: (now, analysed)})
+
     async def _analyse(self, spec: Spec) -> analysis.Analysed:
         """Analyse under the query's role; where that may not, under the installing one, same names."""
         work = partial(analysis.analyse, statement=spec.statement)
         with translated(spec.statement):
             try:
-                return await self._server.run(work, spec.conninfo)
+                analysed = await self._server.run(work, spec.conninfo)
+                self._note_known(spec, analysed)
+                return analysed
             except psycopg.Error as error:
                 if error.sqlstate not in _CANNOT_CREATE:
                     raise
@@ -149,6 +216,16 @@ class Preparation:
                 own = partial(analysis.describe_only, statement=spec.statement, obstacle=_UNKNOWN)
                 await self._server.run(own, spec.conninfo)
                 raise
+
+
+def _text_of(spec: Spec) -> Hashable:
+    """Give what a query's dependencies follow from; None where they may follow from its values, too."""
+    values = spec.statement.values
+    if not all(type(value) in _SIMPLE for value in values):
+        return None
+    if any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
+        return None
+    return (spec.conninfo.value, spec.statement.text, tuple(map(type, values)))
 
 
 def _identity(connection: Connection) -> tuple[object, ...] | None:

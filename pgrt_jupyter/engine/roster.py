@@ -15,6 +15,7 @@ class Roster:
         self.groups: set[Group] = set()
         self._by_spec: dict[tuple[Any, ...], Group] = {}
         self._by_member: dict[int, set[Group]] = {}
+        self._members: dict[Group, tuple[int, ...]] = {}  # those that are in `_by_member`
 
     def add(self, group: Group) -> None:
         """Take in a group; from now on it is the one for its spec."""
@@ -26,7 +27,8 @@ class Roster:
         self._unindex(group)
         if group not in self.groups:
             return  # it ended while its tables were being looked up
-        for member in group.watches:
+        self._members[group] = tuple(group.watches)
+        for member in self._members[group]:
             self._by_member.setdefault(member, set()).add(group)
 
     def remove(self, group: Group) -> None:
@@ -48,7 +50,8 @@ class Roster:
         return self._by_member.get(relation, ())
 
     def _unindex(self, group: Group) -> None:
-        for member, found in list(self._by_member.items()):
+        for member in self._members.pop(group, ()):
+            found = self._by_member[member]
             found.discard(group)
             if not found:
                 del self._by_member[member]

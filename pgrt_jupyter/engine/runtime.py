@@ -89,7 +89,7 @@ class Runtime:
         try:
             if shared is None:
                 self._roster.add(group)
-                await self._preparation.ensure_capture(group)
+                await self._preparation.begin_capture(group)
                 await self._caution()
             else:
                 self._runs.space(group)

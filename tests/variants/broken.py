@@ -636,11 +636,11 @@ def audit_never(patch: Patch) -> None:
 def definitions_not_compared(patch: Patch) -> None:
     """The audit looks after triggers, not after tables that are no longer the same."""
 
-    async def triggers_only(self: Audit, group: Group, found: Any) -> None:
-        if await self._preparation.ensure_capture(group):
+    async def triggers_only(self: Audit, groups: list[Group], found: Any) -> None:
+        for group in await self._preparation.ensure_captures(groups):
             self._runtime.changed(group)
 
-    patch.setattr(Audit, "_check_group", triggers_only)
+    patch.setattr(Audit, "_check_definitions", triggers_only)
 
 
 @variant("audit")
