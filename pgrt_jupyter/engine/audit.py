@@ -1,7 +1,8 @@
 """Look now and then at what nobody announces: DDL, lost triggers, new partitions, lost privileges.
 
-Also retries installations that found their table busy, forgets old row images, and looks how full the
-server's notification queue is: triggers stay silent above one half, so queries poll then.
+Also retries installations that found their table busy, forgets old row images, closes connections that are
+not needed any more, and looks how full the server's notification queue is: triggers stay silent above one
+half, so queries poll then.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pgrt_jupyter")
 
 _RETRY_SECONDS = 1.0  # first wait for a busy table
+_IDLE_SECONDS = 60.0  # after which a connection that a burst of runs needed is closed
 _QUEUE_FULL = 0.5  # the trigger's own limit
 
 
@@ -82,6 +84,7 @@ class Audit:
 
     async def check(self) -> None:
         """Do all checks once."""
+        self._server.tidy(_IDLE_SECONDS)
         await self._check_queue()
         marked = await self._asking.marked()
         groups = list(self._runtime.groups)

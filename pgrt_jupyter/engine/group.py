@@ -6,6 +6,7 @@ Owned by the engine's loop. Deciding is here, waiting and talking to the server 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -114,7 +115,7 @@ class Group:
     unanswered: bool = False  # the filter takes too long; changes refresh meanwhile
 
     def __post_init__(self) -> None:
-        self.throttle = Throttle(self.spec.throttle_ms / 1000)
+        self.throttle = Throttle(self.spec.throttle_ms / 1000, random.random)
 
     @property
     def paused(self) -> bool:

@@ -52,6 +52,10 @@ class Server:
         """Use no idle connection again; where the server has fallen silent, wait on none either."""
         self._sessions.doubt(silent=silent)
 
+    def tidy(self, seconds: float) -> None:
+        """Close all but one of the connections that nobody has needed for so long."""
+        self._sessions.tidy(seconds)
+
     def stop(self, timeout: float) -> None:
         """Cancel what still runs on the server and end the threads; blocks, so not on the loop."""
         end = time.monotonic() + timeout

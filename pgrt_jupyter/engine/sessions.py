@@ -62,7 +62,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: dict[str, list[Connection]] = {}
+        self._idle: dict[str, list[Connection]] = {}  # the one used last is taken first
+        self._used: dict[Connection, float] = {}  # of those: when
         self._busy: set[Connection] = set()
         self._given_up: set[Connection] = set()  # a late cancel must not hit their next query
         self._closed = False
@@ -89,12 +90,23 @@ class Sessions:
         Whoever waits on one of those would wait for as long as something in between acknowledges.
         """
         with self._lock:
-            idle = [connection for kept in self._idle.values() for connection in kept]
-            self._idle.clear()
+            idle = self._forget_idle()
             for connection in self._busy if silent else ():
                 cut(connection)
         for connection in idle:
             cut(connection)
+            connection.close()
+
+    def tidy(self, seconds: float) -> None:
+        """Close connections that have been idle for so long, but for the last of each connection string."""
+        before = time.monotonic() - seconds
+        with self._lock:
+            old = [c for kept in self._idle.values() for c in kept[:-1] if self._used[c] < before]
+            for kept in self._idle.values():
+                kept[:] = [connection for connection in kept if connection not in old]
+            for connection in old:
+                del self._used[connection]
+        for connection in old:
             connection.close()
 
     def cancel(self, timeout: float = 1.0) -> None:
@@ -124,17 +136,26 @@ class Sessions:
         """Close idle connections, and cut lent ones: whoever sleeps on one cannot be waited for."""
         with self._lock:
             self._closed = True
-            idle = [connection for kept in self._idle.values() for connection in kept]
-            self._idle.clear()
+            idle = self._forget_idle()
             for connection in self._busy:
                 cut(connection)
         for connection in idle:
             connection.close()
 
+    def _forget_idle(self) -> list[Connection]:
+        """Give the idle connections, which are kept no more; with the lock held."""
+        idle = [connection for kept in self._idle.values() for connection in kept]
+        self._idle.clear()
+        self._used.clear()
+        return idle
+
     def _take(self, conninfo: Conninfo) -> Connection | None:
         with self._lock:
             kept = self._idle.get(conninfo.value)
-            return kept.pop() if kept else None
+            connection = kept.pop() if kept else None
+            if connection is not None:
+                del self._used[connection]
+            return connection
 
     def _use(
         self, conninfo: Conninfo, connection: Connection, work: Callable[[Connection], T]
@@ -155,12 +176,15 @@ class Sessions:
             usable = not connection.closed and connection.info.transaction_status == idle and wanted
             if usable and not self._closed:
                 self._idle.setdefault(conninfo.value, []).append(connection)
+                self._used[connection] = time.monotonic()
                 return
         connection.close()
 
     def _drop_idle(self, conninfo: Conninfo) -> None:
         with self._lock:
             idle = self._idle.pop(conninfo.value, [])
+            for connection in idle:
+                del self._used[connection]
         for connection in idle:
             connection.close()
 

@@ -3,6 +3,8 @@
 At most one run starts per interval and one is under way at a time. The first change after a quiet
 interval runs at once; changes that come sooner, or during a run, are answered by one run at the end
 of the interval. Nothing restarts the interval, so a steady stream of changes cannot put a run off.
+Each interval is longer by a random part, up to a tenth, so that many engines that heard of the same
+change do not go on asking the server at the same moments.
 
     state      changed                 due (time passed)   started    finished
     IDLE       start / wait until due  -                   RUNNING    illegal
@@ -15,6 +17,7 @@ A forced change does not wait for the interval, only for the run under way.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -35,6 +38,7 @@ class Decision:
 
 
 _NOTHING = Decision(Action.NOTHING)
+_SPREAD = 0.1  # share of the interval
 
 
 class IllegalEvent(RuntimeError):
@@ -44,8 +48,10 @@ class IllegalEvent(RuntimeError):
 class Throttle:
     """Space the runs of one query; seconds throughout."""
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, chance: Callable[[], float] = lambda: 0.0) -> None:
         self.interval = interval
+        self._chance = chance  # gives numbers from 0 to 1
+        self._stretch = 1.0
         self._started: float | None = None
         self._running = False
         self._dirty = False
@@ -86,7 +92,7 @@ class Throttle:
         if self._running or not self._dirty:
             return _NOTHING
         at_once = self._forced or self._started is None
-        due = now if at_once else (self._started or 0.0) + self.interval
+        due = now if at_once else (self._started or 0.0) + self.interval * self._stretch
         return Decision(Action.START, now) if now >= due else Decision(Action.WAIT, due)
 
     def started(self, now: float) -> None:
@@ -94,6 +100,7 @@ class Throttle:
         if self._running:
             raise IllegalEvent("a run is under way already")
         self._running, self._dirty, self._forced, self._started = True, False, False, now
+        self._stretch = 1.0 + _SPREAD * self._chance()
 
     def finished(self, now: float) -> Decision:
         """Note that the run has ended, and say what follows."""

@@ -215,3 +215,13 @@ def test_a_run_longer_than_its_interval_is_slow() -> None:
     slow.interval = 2.0
     assert slow.slow == ""
     assert ran(0.0, took=1.5).slow == ""
+
+
+@pytest.mark.parametrize(("chance", "due"), [(0.0, 11.0), (0.5, 11.05), (1.0, 11.1)])
+def test_intervals_differ_by_chance(chance: float, due: float) -> None:
+    """Engines that heard of the same change run again at different moments, at most a tenth later."""
+    throttle = Throttle(1.0, lambda: chance)
+    throttle.changed(10.0)
+    throttle.started(10.0)
+    throttle.changed(10.1)
+    assert throttle.finished(10.2) == Decision(Action.WAIT, pytest.approx(due))
