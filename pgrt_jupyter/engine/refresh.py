@@ -15,6 +15,7 @@ import pandas as pd
 
 from . import diff, frames
 from .model import Column, Delta, Snapshot
+from .pieces import Fetched
 from .sessions import Connection, reading, translated
 from .statement import Statement
 
@@ -74,20 +75,31 @@ def run(connection: Connection, query: Query, previous: Snapshot | None) -> Outc
         fetched = frames.fetch(connection, query.select, max_rows=query.max_rows)
     if previous is not None and _is_same(previous, fetched, described.columns):
         return Outcome(snapshot=None, difference=None, ran_at=ran_at)
-    frame = frames.parse(fetched, described.columns, dtype_backend=query.dtype_backend)
+    parsed = frames.parse(
+        fetched,
+        described.columns,
+        dtype_backend=query.dtype_backend,
+        known=_known(previous, described.columns),
+    )
     snapshot = Snapshot(
         version=previous.version + 1 if previous is not None else 1,
-        frame=frame,
+        frame=parsed.frame,
         columns=described.columns,
         digest=fetched.digest,
         refreshed_at=ran_at,
         truncated=fetched.truncated,
+        known=parsed.known,
     )
     difference = Difference(previous, snapshot, query.key)
     return Outcome(snapshot=snapshot, difference=difference, ran_at=ran_at)
 
 
-def _is_same(previous: Snapshot, fetched: frames.Fetched, columns: tuple[Column, ...]) -> bool:
+def _known(previous: Snapshot | None, columns: tuple[Column, ...]) -> frames.Known | None:
+    """Give what need not be read again."""
+    return previous.known if previous is not None and previous.columns == columns else None
+
+
+def _is_same(previous: Snapshot, fetched: Fetched, columns: tuple[Column, ...]) -> bool:
     """Compare by the digest of the server's own text, which tells 1.0 from 1.00."""
     return (
         previous.digest == fetched.digest
