@@ -298,7 +298,8 @@ class LiveQuery(traitlets.HasTraits):
         for table in tables:
             table.show(shown)
         if view is not None and self._observes("delta"):
-            _ = view.delta  # a million rows take 30 ms, which the kernel's main loop need not wait for
+            # A million rows take 20 ms, which the kernel's main loop need not wait for.
+            _ = view.delta
 
     def flush(self) -> None:
         """Notify observers of every trait that differs from what they were told."""
