@@ -17,7 +17,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROWS = 10_000
-SECONDS = 20
+SECONDS = 15
 PER_MINUTE = 60 / SECONDS
 TICK = os.sysconf("SC_CLK_TCK")
 SQL = "SELECT * FROM polled ORDER BY id"

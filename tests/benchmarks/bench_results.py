@@ -43,9 +43,10 @@ COLUMNS = """
 
 
 def fill(conninfo: str, rows: int) -> None:
-    """Make a table of ten columns of the usual types."""
+    """Make a table of ten columns of the usual types, in place of the one another benchmark used."""
     table = f"result_{rows}"
     with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
         connection.execute(
             f"CREATE TABLE {table} AS SELECT {COLUMNS} FROM generate_series(1, {rows}) AS i"
         )
