@@ -7,7 +7,9 @@ every row has to be looked up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,7 +22,9 @@ from pgrt_jupyter.engine.model import Delta
 
 Positions: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 Mask: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
+Objects: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
 
+_MANY_RUNS = 100
 _SIMPLE_OBJECTS = frozenset({"date", "time", "bytes"})
 
 
@@ -176,36 +180,100 @@ def _changed(previous: pd.DataFrame, current: pd.DataFrame, matching: Matching) 
 
 
 def _rows(frame: pd.DataFrame, positions: Positions) -> pd.DataFrame:
-    """Take rows of a frame, numbered from 0; a run of neighbours without a copy."""
+    """Take rows of a frame, numbered from 0; runs of neighbours without a copy, if they are few."""
     index = pd.RangeIndex(len(positions))
-    if len(positions) and (np.diff(positions) == 1).all():
-        rows = frame.iloc[positions[0] : positions[-1] + 1]
-        return rows.set_axis(index)
-    taken = {i: _take(frame.iloc[:, i], positions) for i in range(frame.shape[1])}
+    runs = _runs(positions)
+    if len(runs) == 1:
+        return frame.iloc[slice(*runs[0])].set_axis(index)
+    taken = {i: _take(frame.iloc[:, i], positions, runs) for i in range(frame.shape[1])}
     rows = pd.DataFrame(taken, index=index, copy=False)
     rows.columns = frame.columns
     return rows
 
 
-def _take(column: pd.Series[Any], positions: Positions) -> Any:
+def _runs(positions: Positions) -> list[tuple[int, int]]:
+    """Give the runs of neighbours, each by its first row and the one behind its last; none if many."""
+    if not len(positions):
+        return [(0, 0)]
+    breaks = np.flatnonzero(np.diff(positions) != 1)
+    if len(breaks) >= _MANY_RUNS:
+        return []
+    first = positions[np.concatenate([[0], breaks + 1])]
+    last = positions[np.concatenate([breaks, [-1]])]
+    return list(zip(first.tolist(), (last + 1).tolist(), strict=True))
+
+
+def _take(column: pd.Series[Any], positions: Positions, runs: Sequence[tuple[int, int]]) -> Any:
     """Take rows of a column as an array of the same type."""
-    if isinstance(column.dtype, pd.ArrowDtype):
+    if not isinstance(column.dtype, pd.ArrowDtype):
+        return column.array.take(positions)
+    data = _arrow(column)
+    if not runs:
         # Arrow looks for the chunk of each row; pandas joins all chunks first, 7 times slower.
-        return pd.arrays.ArrowExtensionArray(_arrow(column).take(pa.array(positions)))
-    return column.array.take(positions)
+        return pd.arrays.ArrowExtensionArray(data.take(pa.array(positions)))
+    chunks = [chunk for begin, end in runs for chunk in data.slice(begin, end - begin).chunks]
+    return pd.arrays.ArrowExtensionArray(pa.chunked_array(chunks, data.type))
 
 
 def _differing(old: pd.Series[Any], new: pd.Series[Any]) -> Mask:
     """Compare two columns of one dtype row by row."""
     left, right = _arrow(old), _arrow(new)
     if left is None or right is None:
-        return _shown(old) != _shown(new)
+        return _objects_differ(old, new)
     if pa.types.is_floating(left.type):
         left, right = _bits(left), _bits(right)
-    if left.equals(right):
-        return np.zeros(len(left), np.bool_)
-    differ = pc.fill_null(pc.not_equal(left, right), False)
-    return pc.or_(differ, pc.xor(left.is_null(), right.is_null())).to_numpy()
+    differ = np.zeros(len(left), np.bool_)
+    at = 0
+    for one, other in _side_by_side(left, right):
+        if not _is_shared(one, other):
+            differ[at : at + len(one)] = _values_differ(one, other)
+        at += len(one)
+    return differ
+
+
+def _side_by_side(
+    left: pa.ChunkedArray, right: pa.ChunkedArray
+) -> Iterable[tuple[pa.Array, pa.Array]]:
+    """Cut two columns of one length into chunks that cover the same rows."""
+    lengths = [[len(chunk) for chunk in column.chunks] for column in (left, right)]
+    if lengths[0] != lengths[1]:
+        ends = np.unique(np.concatenate([np.cumsum(counts, dtype=int) for counts in lengths]))
+        left, right = (_cut(column, ends.tolist()) for column in (left, right))
+    return zip(left.chunks, right.chunks, strict=True)
+
+
+def _cut(column: pa.ChunkedArray, ends: Sequence[int]) -> pa.ChunkedArray:
+    """Make chunks that end at these rows, none of them empty."""
+    parts = [column.slice(begin, end - begin) for begin, end in itertools.pairwise([0, *ends])]
+    chunks = [chunk for part in parts for chunk in part.chunks if len(chunk)]
+    return pa.chunked_array(chunks, column.type)
+
+
+def _is_shared(one: pa.Array, other: pa.Array) -> bool:
+    """Tell whether two arrays of one length lie at the same place in memory."""
+    if one.offset != other.offset:
+        return False
+    pairs = zip(one.buffers(), other.buffers(), strict=True)
+    return all(
+        a is b or (a is not None and b is not None and a.address == b.address) for a, b in pairs
+    )
+
+
+def _values_differ(one: pa.Array, other: pa.Array) -> Mask:
+    """Compare two arrays row by row, NULL being equal to NULL."""
+    if one.equals(other):
+        return np.zeros(len(one), np.bool_)
+    differ = pc.fill_null(pc.not_equal(one, other), False)
+    return pc.or_(differ, pc.xor(one.is_null(), other.is_null())).to_numpy(zero_copy_only=False)
+
+
+def _objects_differ(old: pd.Series[Any], new: pd.Series[Any]) -> Mask:
+    """Compare Python objects by what is shown; most of a following result are the same objects."""
+    left, right = old.to_numpy(object), new.to_numpy(object)
+    differ = np.fromiter(map(operator.is_not, left, right), np.bool_, len(left))
+    others = np.flatnonzero(differ)
+    differ[others] = _shown(left[others]) != _shown(right[others])
+    return differ
 
 
 def _arrow(column: pd.Series[Any]) -> Any:
@@ -225,6 +293,6 @@ def _bits(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([chunk.view(integer) for chunk in values.chunks], integer)
 
 
-def _shown(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+def _shown(values: Objects) -> Objects:
     """Write out Python objects: lists, decimals with their scale, NaN."""
-    return np.fromiter(map(repr, column.array), object, len(column))
+    return np.fromiter(map(repr, values), object, len(values))

@@ -86,6 +86,8 @@ class Snapshot:
     digest: bytes  # of the server's text; equal digests are equal results
     refreshed_at: datetime  # aware, when the run began
     truncated: bool  # `max_rows` cut it
+    # Columns of the frame in pieces, by the digest of their text: a next result may have them, too.
+    known: Mapping[bytes, Sequence[Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

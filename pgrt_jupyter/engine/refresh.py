@@ -15,6 +15,7 @@ import pandas as pd
 
 from . import diff, frames, small
 from .model import Column, Delta, Snapshot
+from .pieces import Fetched
 from .sessions import Connection, read_small, reading, translated
 from .statement import Statement
 
@@ -85,25 +86,37 @@ def _outcome(
     query: Query,
     previous: Snapshot | None,
     ran_at: datetime,
-    fetched: frames.Fetched,
+    fetched: Fetched,
     columns: tuple[Column, ...],
 ) -> Outcome:
     """Make a snapshot of what was read, unless it is what is known already."""
     if previous is not None and _is_same(previous, fetched, columns):
         return Outcome(snapshot=None, difference=None, ran_at=ran_at)
+    parsed = frames.parse(
+        fetched,
+        columns,
+        dtype_backend=query.dtype_backend,
+        known=_known(previous, columns),
+    )
     snapshot = Snapshot(
         version=previous.version + 1 if previous is not None else 1,
-        frame=frames.parse(fetched, columns, dtype_backend=query.dtype_backend),
+        frame=parsed.frame,
         columns=columns,
         digest=fetched.digest,
         refreshed_at=ran_at,
         truncated=fetched.truncated,
+        known=parsed.known,
     )
     difference = Difference(previous, snapshot, query.key)
     return Outcome(snapshot=snapshot, difference=difference, ran_at=ran_at)
 
 
-def _is_same(previous: Snapshot, fetched: frames.Fetched, columns: tuple[Column, ...]) -> bool:
+def _known(previous: Snapshot | None, columns: tuple[Column, ...]) -> frames.Known | None:
+    """Give what need not be read again."""
+    return previous.known if previous is not None and previous.columns == columns else None
+
+
+def _is_same(previous: Snapshot, fetched: Fetched, columns: tuple[Column, ...]) -> bool:
     """Compare by the digest of the server's own text, which tells 1.0 from 1.00."""
     return (
         previous.digest == fetched.digest

@@ -22,6 +22,7 @@ from ..config import Conninfo
 from ..errors import PermissionMissing, PgrtError, QueryFailed, ServerUnavailable
 from . import forks, frames, small
 from .model import Column
+from .pieces import Fetched
 from .refusal import reason
 from .statement import Statement
 
@@ -262,9 +263,7 @@ def reading(
     end.wait()
 
 
-def read_small(
-    connection: Connection, query: str, columns: Sequence[Column]
-) -> frames.Fetched | None:
+def read_small(connection: Connection, query: str, columns: Sequence[Column]) -> Fetched | None:
     """Run a query whose result was small in such a transaction, in one trip; None: do it as usual."""
     fetched = None
     try:

@@ -15,8 +15,8 @@ from psycopg import pq
 from psycopg.errors import error_from_result
 
 from . import frames
-from .frames import Fetched
 from .model import Column, Snapshot
+from .pieces import Fetched, in_one
 
 CELLS = 1_000  # beyond, COPY costs less than looking at each value
 
@@ -54,7 +54,7 @@ def fetch(
         tuple(result.get_value(row, place) for row in range(result.ntuples))
         for place in range(result.nfields)
     )
-    return frames.fetched(_csv(texts, result.ntuples), result.ntuples, truncated=False, texts=texts)
+    return in_one(_csv(texts, result.ntuples), result.ntuples, texts)
 
 
 def _csv(texts: Sequence[Sequence[bytes | None]], rows: int) -> bytes:

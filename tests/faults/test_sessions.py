@@ -189,19 +189,19 @@ def test_a_process_without_file_descriptors(
 def test_a_result_there_is_no_memory_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run fails and says so; the engine lives, and the next run succeeds."""
     scene = stage()
-    real = refresh.frames.fetched
+    real = refresh.frames.parse
 
     def too_much(*arguments: Any, **options: Any) -> Any:
         raise MemoryError
 
     with scene.fault("E18b", "no memory for a result", "`MemoryError`", outages=None) as fault:
         fault.bound = "tried again after 1 to 30 s"
-        monkeypatch.setattr(refresh.frames, "fetched", too_much)
+        monkeypatch.setattr(refresh.frames, "parse", too_much)
         scene.write()
         wait_until(lambda: scene.query.status == "error", message=scene.story)
         fault.detected = time.monotonic() - fault.began
         assert "memory" in scene.query._shown().message.lower()
-        monkeypatch.setattr(refresh.frames, "fetched", real)
+        monkeypatch.setattr(refresh.frames, "parse", real)
         fault.healed = time.monotonic()
         wait_until(lambda: scene.query.status == "live", 20)
         assert scene.query.error is None

@@ -116,7 +116,7 @@ def run(
 ) -> pd.DataFrame:
     described = frames.describe(connection, query)
     fetched = frames.fetch(connection, query)
-    return frames.parse(fetched, described.columns, dtype_backend=dtype_backend)
+    return frames.parse(fetched, described.columns, dtype_backend=dtype_backend).frame
 
 
 def both(expression: str) -> str:
@@ -255,7 +255,7 @@ def test_max_rows(connection: psycopg.Connection[Any]) -> None:
     query = "SELECT i, i AS i FROM generate_series(1, 9) i ORDER BY i DESC -- last first"
     columns = frames.describe(connection, query).columns
     some = frames.fetch(connection, query, max_rows=2)
-    assert frames.parse(some, columns).iloc[:, 1].tolist() == [9, 8]
+    assert frames.parse(some, columns).frame.iloc[:, 1].tolist() == [9, 8]
     assert (some.rows, some.truncated) == (2, True)
     assert not frames.fetch(connection, query, max_rows=9).truncated
 
@@ -263,7 +263,7 @@ def test_max_rows(connection: psycopg.Connection[Any]) -> None:
 def test_max_rows_without_columns(connection: psycopg.Connection[Any]) -> None:
     """Rows of no columns are counted, too."""
     some = frames.fetch(connection, "SELECT FROM generate_series(1, 9)", max_rows=3)
-    assert frames.parse(some, ()).shape == (3, 0)
+    assert frames.parse(some, ()).frame.shape == (3, 0)
 
 
 @pytest.mark.parametrize("query", ["VALUES (1), (2)", "WITH q AS (VALUES (1), (2)) TABLE q"])

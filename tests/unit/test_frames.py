@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from pgrt_jupyter.engine import values
-from pgrt_jupyter.engine.frames import Fetched, empty, parse
+from pgrt_jupyter.engine.frames import empty, parse
 from pgrt_jupyter.engine.model import Column
+from pgrt_jupyter.engine.pieces import Fetched, Piece
 
 BOOL, BYTEA, INT8, INT4, TEXT, FLOAT8 = 16, 17, 20, 23, 25, 701
 TIMESTAMPTZ, NUMERIC, INT4_ARRAY = 1184, 1700, 1007
@@ -22,10 +23,16 @@ def columns(*oids: int) -> tuple[Column, ...]:
     return tuple(Column(name=f"c{i}", type_oid=oid) for i, oid in enumerate(oids))
 
 
+def whole(text: bytes, rows: int) -> Fetched:
+    """Make a result of one piece."""
+    piece = Piece(text=text, digest=b"", rows=rows)
+    return Fetched(pieces=(piece,), digest=b"", rows=rows, truncated=False)
+
+
 def parsed(text: str | bytes, *oids: int, dtype_backend: str = "pyarrow") -> pd.DataFrame:
     data = text.encode() if isinstance(text, str) else text
-    fetched = Fetched(data=data, digest=b"", rows=data.count(b"\n"), truncated=False)
-    return parse(fetched, columns(*oids), dtype_backend=dtype_backend)  # type: ignore[arg-type]
+    fetched = whole(data, data.count(b"\n"))
+    return parse(fetched, columns(*oids), dtype_backend=dtype_backend).frame  # type: ignore[arg-type]
 
 
 def only(frame: pd.DataFrame) -> list[object]:
@@ -144,16 +151,15 @@ def test_rows_longer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_line_breaks_and_quotes(backend: str) -> None:
     """Whatever a text contains comes back."""
     text = '"a\nb",1\n"c ""d"", e\r\n",2\n'
-    fetched = Fetched(data=text.encode(), digest=b"", rows=2, truncated=False)
-    frame = parse(fetched, columns(TEXT, INT4), dtype_backend=backend)  # type: ignore[arg-type]
+    fetched = whole(text.encode(), 2)
+    frame = parse(fetched, columns(TEXT, INT4), dtype_backend=backend).frame  # type: ignore[arg-type]
     assert frame["c0"].tolist() == ["a\nb", 'c "d", e\r\n']
 
 
 def test_duplicate_and_empty_names() -> None:
     """Columns are named as in SQL."""
     named = [Column(name=name, type_oid=INT4) for name in ("id", "", "id", "?column?")]
-    fetched = Fetched(data=b"1,2,3,4\n", digest=b"", rows=1, truncated=False)
-    frame = parse(fetched, named)
+    frame = parse(whole(b"1,2,3,4\n", 1), named).frame
     assert frame.columns.tolist() == ["id", "", "id", "?column?"]
     assert frame.iloc[0].tolist() == [1, 2, 3, 4]
 
