@@ -18,7 +18,7 @@ from . import frames
 from .model import Column, Snapshot
 from .pieces import Fetched, in_one
 
-CELLS = 1_000  # beyond, COPY costs less than looking at each value
+CELLS = 2_000  # beyond, COPY costs less than looking at each value
 
 _SPECIAL = re.compile(rb'[",\r\n]')
 _SPECIAL_ALONE = re.compile(rb'[",\r\n]|(?:\A|\0)\\\.(?:\Z|\0)')  # the end of data, to old servers
