@@ -19,12 +19,12 @@ from .pinning import pinned
 from .sessions import Connection
 from .sql import load
 
-_OPERATIONS = {"I": "insert", "U": "update", "D": "delete"}
+_OPERATIONS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "M": "many"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """Hold one changed row: typed values before and after."""
+    """Hold one changed row: typed values before and after; a truncate and many rows have none."""
 
     relation: int
     operation: str

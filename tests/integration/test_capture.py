@@ -603,7 +603,7 @@ def test_images_are_written_only_for_who_asks(bench: Bench) -> None:
     bench.watch("orders")
     bench.writer.execute("INSERT INTO orders VALUES (1000)")
     assert images(bench) == []
-    bench.hold("orders", rows=True)
+    bench.hold("orders", every=True, rows=True)
     bench.writer.execute("INSERT INTO orders VALUES (1001, 'x', 1.50)")
     bench.writer.execute("UPDATE orders SET status = 'y' WHERE id = 1001")
     bench.writer.execute("DELETE FROM orders WHERE id = 1001")
