@@ -112,6 +112,12 @@ def silence(connection: Connection) -> None:
     wait_until(lambda: is_quiet(connection))
 
 
+def has_read(engine: pgrt.Engine) -> bool:
+    """Say whether images have been read, and are not being read."""
+    reading = engine._loop.runtime._asking._reading
+    return reading is not None and reading.done()
+
+
 def announced(ear: Connection, shop: Connection) -> list[str]:
     """Take what was announced up to now."""
     shop.execute("NOTIFY pgrt_jupyter, 'end 1'")
@@ -130,7 +136,7 @@ def test_a_change_while_nothing_is_announced(dsn, shop, leave_out, broken):
     with pgrt.Engine(dsn, throttle_ms=700) as engine:
         query = engine.sub("orders", QUERY, refresh=DONE)
         shop.execute(OTHER)
-        wait_until(lambda: interest.RELATION not in held(shop))
+        wait_until(lambda: interest.RELATION not in held(shop) and has_read(engine))
         shop.execute(FINISH)
         assert not is_shown(query, shop)
         with noticed(broken):
@@ -226,6 +232,7 @@ def test_images_are_not_pruned_before_they_are_read(dsn, shop, monkeypatch, leav
         asked: list[Any] = []
         engine.sub("orders", QUERY, refresh=lambda c, df, change: asked.append(change))
         silence(shop)
+        wait_until(lambda: has_read(engine) and len(asked) == 1)
         shop.execute(FINISH)
         with noticed(broken):
             wait_until(lambda: len(asked) == 2, 4 if broken else 10)
