@@ -7,7 +7,7 @@ The journey of a change, one way:
 - `listener` hears what they send, `notification` decodes it; `interest` and `attention` say what is
   waited for, so that triggers are silent otherwise.
 - `relevance` decides whether a change matters, with `filters`, `images` and `asking` where the user
-  gave a filter.
+  gave a filter, and `rounds`, which says when images are read.
 - `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame and `diff` compares.
 - `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,
   `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the

@@ -8,6 +8,7 @@ the images cannot be read, the query runs again and the error is told.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -23,6 +24,9 @@ from .relevance import Verdict, by_default_for_row
 from .server import Server
 from .workers import alone
 
+log = logging.getLogger("pgrt_jupyter")
+
+KEPT = 30.0  # seconds for which images stay at least, so that every engine has read them
 PATIENCE = 10.0  # seconds after which a query runs without its filter's answer
 BACKLOG = 10_000  # questions that may wait for a filter; beyond, the query runs instead
 
@@ -52,8 +56,10 @@ class Asking:
         self._owner = owner
         self._since: str | None = None
         self._previous: str | None = None  # the snapshot of the last pruning
+        self._pruned_at = 0.0
         self._marked_until: str | None = None
         self._wanted = False
+        self._awaiting: list[asyncio.Future[frozenset[int] | None]] = []  # the next reading
         self._reading: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -75,6 +81,16 @@ class Asking:
         if self._reading is None or self._reading.done():
             self._reading = self._spawn(self._read())
 
+    async def read(self) -> frozenset[int] | None:
+        """Await a reading that begins after this call; gives the relations it found something of.
+
+        None: images could not be read, and every query that asked for them runs again.
+        """
+        future: asyncio.Future[frozenset[int] | None] = asyncio.get_running_loop().create_future()
+        self._awaiting.append(future)
+        self.read_soon()
+        return await future
+
     def ask_about_truncate(self, group: Group, relation: int) -> None:
         """Ask a filter function about a statement that has no rows to show."""
         watch = group.watches[relation]
@@ -82,11 +98,14 @@ class Asking:
         self._pose(group, [(change, relation)])
 
     async def prune(self) -> None:
-        """Delete images that were already old at the last pruning."""
+        """Delete images that were already old at the last pruning, if that is long enough ago."""
+        now = asyncio.get_running_loop().time()
+        if self._previous is not None and now - self._pruned_at < KEPT:
+            return
         try:
             if self._previous is not None:
                 await self._server.run(partial(images.prune, before=self._previous))
-            self._previous = await self._server.run(images.now)
+            self._previous, self._pruned_at = await self._server.run(images.now), now
         except (PgrtError, psycopg.Error):
             self._previous = None  # another engine of the installing role prunes
 
@@ -103,21 +122,35 @@ class Asking:
         """Read as long as there is news."""
         while self._wanted:
             self._wanted = False
-            asked = [group for group in self._owner.groups if group.rule is not None]
-            tables = {m.oid: (m.schema, m.name) for group in asked for m in group.members}
-            since = self._since
+            awaiting, self._awaiting = self._awaiting, []
+            found = None
             try:
-                if since is None:
-                    raise FilterFailed("The images of changed rows cannot be read.")
-                batch = await self._server.run(partial(images.read, since=since, tables=tables))
-            except (PgrtError, psycopg.Error, ValueError, KeyError):
-                for group in asked:
-                    self._owner.changed(group)
-                continue
-            if self._since == since:
-                self._since = batch.snapshot
+                found = await self._read_once()
+            finally:
+                for future in awaiting:
+                    if not future.done():
+                        future.set_result(found)
+
+    async def _read_once(self) -> frozenset[int] | None:
+        """Read for every filter, and ask them."""
+        asked = [group for group in self._owner.groups if group.rule is not None]
+        tables = {m.oid: (m.schema, m.name) for group in asked for m in group.members}
+        since = self._since
+        try:
+            if since is None:
+                raise FilterFailed("The images of changed rows cannot be read.")
+            batch = await self._server.run(partial(images.read, since=since, tables=tables))
+        except Exception as error:  # whatever it is, the queries run again
+            log.info("row images could not be read: %s", error)
             for group in asked:
-                self._put(group, batch.images)
+                group.covered = group.quiet = False  # the run has what follows it announced
+                self._owner.changed(group)
+            return None
+        if self._since == since:
+            self._since = batch.snapshot
+        for group in asked:
+            self._put(group, batch.images)
+        return frozenset(image.relation for image in batch.images)
 
     def _put(self, group: Group, found: Sequence[images.Image]) -> None:
         """Ask one query's filter about the images that concern it."""
@@ -127,6 +160,10 @@ class Asking:
             watch = group.watches.get(image.relation)
             if watch is None or not group.rule.concerns(watch.relation):
                 continue
+            if image.operation in ("truncate", "many"):
+                self._owner.changed(group)
+                if image.operation == "many" or group.rule.function is None:
+                    continue
             change = image.as_change(watch.table)
             ignored = by_default_for_row(change, watch.watched) is Verdict.IGNORE
             if group.rule.function is not None or not ignored:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import psycopg
@@ -37,6 +38,9 @@ class Owner(Protocol):
 
     def changed(self, group: Group) -> None:
         """Have the query run again."""
+
+    def read_images(self) -> None:
+        """Read row images again."""
 
     def heard(self, payloads: list[str]) -> None:
         """Take a batch of notifications."""
@@ -135,12 +139,29 @@ class Attention:
 
     async def look_up_writers(self, group: Group) -> None:
         """Note who may have found nobody waiting; the query runs again when they have ended."""
+        group.awaited |= await self._writers(group)
+
+    async def arm(self, group: Group) -> None:
+        """Have changes announced again of which only images were written."""
+        if not self.listening:
+            return  # everything runs again when it is back
+        self._changed.add(group)
+        await self.settle()
+        with suppress(psycopg.Error):  # the loss has been reported
+            await self.look_up_unread(group)
+
+    async def look_up_unread(self, group: Group) -> None:
+        """Note who may have written without telling; images are read again when they have ended."""
+        if self.listening:
+            group.unread |= await self._writers(group)
+
+    async def _writers(self, group: Group) -> frozenset[str]:
+        """List who may have written to a query's tables and has not ended, and watch for their end."""
         assert self._listener is not None
         writers = await self._listener.writers(group.watches)
-        if writers:
-            group.awaited |= writers
-            if self._watcher is None or self._watcher.done():
-                self._watcher = self._spawn(self._watch_writers())
+        if writers and (self._watcher is None or self._watcher.done()):
+            self._watcher = self._spawn(self._watch_writers())
+        return writers
 
     async def settle(self) -> None:
         """Hold exactly the keys that the queries' states ask for."""
@@ -190,10 +211,13 @@ class Attention:
         self._uncovered = uncovered | waiting
 
     async def _watch_writers(self) -> None:
-        """Run queries again when the writers they await have ended."""
+        """Run queries, or read images, again when the writers they await have ended."""
         pause = 0.01
-        while waiting := [group for group in self._owner.groups if group.awaited]:
+        while True:
             await asyncio.sleep(pause)
+            waiting = [group for group in self._owner.groups if group.awaited or group.unread]
+            if not waiting:
+                return
             pause = min(pause * 1.5, 0.5)
             if not self.listening:
                 return
@@ -203,11 +227,19 @@ class Attention:
                 present = await self._listener.writers(relations)
             except psycopg.Error:
                 return
-            for group in waiting:
-                if group.awaited - present:
-                    group.awaited &= present
-                    pause = 0.01
-                    self._owner.changed(group)
+            if any((group.awaited | group.unread) - present for group in waiting):
+                pause = 0.01
+            self._end_waiting(waiting, present)
+
+    def _end_waiting(self, waiting: Iterable[Group], present: frozenset[str]) -> None:
+        """Act for the queries whose writers are not all present any more."""
+        for group in waiting:
+            if group.awaited - present:
+                group.awaited &= present
+                self._owner.changed(group)
+            if group.unread - present:
+                group.unread &= present
+                self._owner.read_images()
 
     def _lost(self, reason: str) -> None:
         """Note that nothing is heard any more, and begin to mend it."""
@@ -229,7 +261,7 @@ class Attention:
         for group in self._owner.groups:
             group.covered = False
             group.synced = False
-            group.awaited = frozenset()
+            group.awaited = group.unread = frozenset()
             group.outage = message
             group.notify()
 

@@ -240,9 +240,7 @@ def body(connection: Connection, member: Member) -> str:
     first = sql.Identifier(member.key[0]) if member.key else sql.SQL("")
     values: dict[str, sql.Composable] = {
         "oid": sql.Literal(member.oid),
-        "relation_key": sql.Literal(interest.key(member.family, interest.RELATION)),
-        "every_key": sql.Literal(interest.key(member.family, interest.EVERY_COLUMN)),
-        "rows_key": sql.Literal(interest.key(member.family, interest.ROWS)),
+        **_wanted(member.family),
         "changed_of_one": _changed(member, sql.SQL("{}")),
         "no_old": sql.SQL("pg_catalog.num_nulls(_pgrt_o.{}) > 0").format(first),
         "no_new": sql.SQL("pg_catalog.num_nulls(_pgrt_n.{}) > 0").format(first),
@@ -259,6 +257,18 @@ def body(connection: Connection, member: Member) -> str:
     values["changed_of_many"] = sql.SQL(many).format(**values)
     values["images_of_many"] = sql.SQL(images).format(**values)
     return sql.SQL(load("capture_body")).format(**values).as_string(connection)
+
+
+def _wanted(family: int) -> dict[str, sql.Composable]:
+    """Write the tests whether somebody waits for something of a family."""
+    wanted, tagged = sql.SQL(load("capture_wanted").rstrip()), sql.SQL("{} + _pgrt_tag")
+    keys: dict[str, sql.Composable] = {}
+    for suffix, half in (("_wanted", 0), ("_rows_wanted", interest.IMAGES)):
+        first = sql.Literal(interest.key(family, half))
+        keys["relation" + suffix] = first
+        keys["column" + suffix] = tagged.format(first)
+        keys["every" + suffix] = sql.Literal(interest.key(family, half + interest.EVERY_COLUMN))
+    return {name: wanted.format(key=key) for name, key in keys.items()}
 
 
 def _listed(alias: LiteralString, names: Iterable[str]) -> sql.Composable:

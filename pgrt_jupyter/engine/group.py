@@ -105,6 +105,9 @@ class Group:
     behind: str = ""  # what to tell people while a replica lacks a change that was heard of
     overdue: str = ""  # what to tell people while a run does not end
     awaited: frozenset[str] = frozenset()  # writers in flight after whose end to run again
+    unread: frozenset[str] = frozenset()  # writers in flight after whose end to read images again
+    quiet: bool = False  # images of changes are written, and nobody is told
+    news: bool = False  # a change was heard of after the last reading of images began
     reanalyse: bool = False
     closed: bool = False
     timer: asyncio.TimerHandle | None = None
@@ -177,30 +180,41 @@ class Group:
     def needs(self) -> list[Need]:
         """Say what to hear of now: nothing while the answer to a change is already due.
 
-        A filter function is asked about every change, so its group never stops listening.
+        Where images tell of every change, they go on: to let go of them would be a gap to make up for.
         """
-        if self.closed or self.paused or (self.throttle.dirty and not self._has_function):
+        if self.closed or self.paused or (self.throttle.dirty and not self._keeps_images):
             return []
         needs = []
         for watch in self.watches.values():
+            rows = self.asks_about(watch.relation)
             needs.append(
                 Need(
                     family=watch.family,
                     tags=watch.watched.tags,
                     every_column=watch.watched.every_column or self._has_function,
-                    rows=self.rule is not None and self.rule.concerns(watch.relation),
+                    rows=rows,
+                    quiet=rows and self.quiet,
                 )
             )
         return needs
+
+    def asks_about(self, relation: int) -> bool:
+        """Say whether a filter is asked about changes of a relation the query reads."""
+        return self.rule is not None and self.rule.concerns(relation)
 
     @property
     def _has_function(self) -> bool:
         return self.rule is not None and self.rule.function is not None
 
+    @property
+    def _keeps_images(self) -> bool:
+        """Say whether images are written of whatever changes."""
+        return all(self.asks_about(watch.relation) for watch in self.watches.values())
+
     def verdict(self, change: Change) -> Verdict:
         """Decide about a notification; UNSURE here means: ask the filter about the row images."""
         watch = self.watches[change.relation]
-        if self.rule is None or not self.rule.concerns(watch.relation):
+        if self.rule is None or not self.asks_about(watch.relation):
             return _refreshing(by_default(change, watch.watched))
         if self.rule.function is None:
             if by_default(change, watch.watched) is Verdict.IGNORE:

@@ -7,7 +7,7 @@ may read `_pgrt.changes`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,13 @@ from .pinning import pinned
 from .sessions import Connection
 from .sql import load
 
-_OPERATIONS = {"I": "insert", "U": "update", "D": "delete"}
+_OPERATIONS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "M": "many"}
+_PART = 1_000  # images sent back in one piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """Hold one changed row: typed values before and after."""
+    """Hold one changed row: typed values before and after; a truncate and many rows have none."""
 
     relation: int
     operation: str
@@ -108,12 +109,11 @@ def _typed(connection: Connection, oid: int, rows: Sequence[Sequence[Any]]) -> l
     )
     stored = [text for _, old, _, new, _ in rows for text in (old, new) if text is not None]
     query = sql.SQL(load("images_typed")).format(columns=columns)
-    cursor = connection.cursor(row_factory=dict_row)
-    values = iter(cursor.execute(query, {"images": stored}).fetchall())
+    values = _values(connection, query, stored)
     images = []
     for operation, old, old_hashes, new, new_hashes in rows:
-        before = {**next(values), **old_hashes} if old is not None else None
-        after = {**next(values), **new_hashes} if new is not None else None
+        before = next(values) | (old_hashes or {}) if old is not None else None
+        after = next(values) | (new_hashes or {}) if new is not None else None
         images.append(
             Image(
                 relation=oid,
@@ -124,6 +124,16 @@ def _typed(connection: Connection, oid: int, rows: Sequence[Sequence[Any]]) -> l
             )
         )
     return images
+
+
+def _values(
+    connection: Connection, query: sql.Composed, stored: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Give a row of values for each stored text."""
+    cursor = connection.cursor(row_factory=dict_row)
+    for start in range(0, len(stored), _PART):
+        part = ",".join(stored[start : start + _PART])
+        yield from cursor.execute(query, {"images": f"[{part}]"}).fetchall()
 
 
 def _differs(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> bool:

@@ -4,10 +4,13 @@ A key is 64 bits: 32 that stand for a family of tables (a partition or inheritan
 and 32 for what of it is of interest. While an engine holds a key shared, triggers cannot take it
 exclusively and so know that somebody waits:
 
-    key(family, RELATION)       anything at all: the quick check; inserts, deletes and truncates
+    key(family, RELATION)       inserts, deletes and truncates, and any update: the quick check
     key(family, EVERY_COLUMN)   updates of any column
     key(family, tag(column))    updates of that column
-    key(family, ROWS)           images of the changed rows
+
+These have changes announced. The same numbers once more, each IMAGES higher, have images of the changed
+rows written; ROWS is the first of them. So rows can be kept without a word, which costs writers a fraction
+of a notification, and who waits for notifications causes no images.
 
 Columns go by name, since their numbers differ between the members of a family. Two names or families
 that share a hash cost a needless notification and never lose one. The shared lock table is
@@ -27,8 +30,9 @@ W = TypeVar("W", bound=Hashable)
 
 RELATION = 0
 EVERY_COLUMN = 1
-ROWS = 2
 _FIRST_TAG = 16
+IMAGES = 2**31  # tags have 31 bits
+ROWS = IMAGES + RELATION
 LIMIT = 64
 
 
@@ -39,7 +43,8 @@ class Need:
     family: int  # oid that stands for the family
     tags: frozenset[int] = frozenset()  # of the columns
     every_column: bool = False
-    rows: bool = False
+    rows: bool = False  # images, too
+    quiet: bool = False  # no notifications
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,9 @@ def key(family: int, what: int) -> int:
 
 def subjects(need: Need) -> frozenset[int]:
     """List what one need asks to hear of its family."""
-    extra = {RELATION}
-    if need.every_column:
-        extra.add(EVERY_COLUMN)
-    if need.rows:
-        extra.add(ROWS)
-    return need.tags | extra
+    wanted = need.tags | {RELATION} | ({EVERY_COLUMN} if need.every_column else set())
+    announced = frozenset[int]() if need.quiet else wanted
+    return announced | {IMAGES + subject for subject in wanted} if need.rows else announced
 
 
 @dataclass(slots=True)
@@ -122,8 +124,9 @@ def plan(needs: Iterable[Need], *, limit: int = LIMIT) -> Plan:
 
 def _plan(wanted: dict[int, set[int]], limit: int) -> Plan:
     for chosen in wanted.values():
-        if EVERY_COLUMN in chosen:
-            _forget_columns(chosen)
+        for half in (0, IMAGES):
+            if half + EVERY_COLUMN in chosen:
+                _forget_columns(chosen, half)
     _shrink(wanted, limit)
     keys: dict[int, int] = {}
     uncovered: set[int] = set()
@@ -140,12 +143,13 @@ def _shrink(wanted: dict[int, set[int]], limit: int) -> None:
     for family in sorted(wanted, key=lambda family: (-len(wanted[family]), family)):
         if sum(map(len, wanted.values())) <= limit:
             return
-        _forget_columns(wanted[family])
+        for half in (0, IMAGES):
+            _forget_columns(wanted[family], half)
 
 
-def _forget_columns(chosen: set[int]) -> None:
-    """Replace the columns of one family by EVERY_COLUMN."""
-    columns = {subject for subject in chosen if subject >= _FIRST_TAG}
+def _forget_columns(chosen: set[int], half: int) -> None:
+    """Replace the columns of one family, to be announced or to be kept, by EVERY_COLUMN."""
+    columns = {subject for subject in chosen if half + _FIRST_TAG <= subject < half + IMAGES}
     if columns:
         chosen -= columns
-        chosen.add(EVERY_COLUMN)
+        chosen.add(half + EVERY_COLUMN)

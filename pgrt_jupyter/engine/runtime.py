@@ -26,6 +26,7 @@ from .notification import Change, Unreadable, decode
 from .preparation import Preparation
 from .relevance import Verdict
 from .roster import Roster
+from .rounds import Rounds
 from .runs import Runs
 from .server import Server
 
@@ -53,6 +54,7 @@ class Runtime:
         self._attention = Attention(conninfo, self, pulse)
         self._runs = Runs(self._server, self._attention, self._preparation, report)
         self._asking = Asking(self._server, self)
+        self._rounds = Rounds(self._asking, self._attention, self)
         self._audit = Audit(
             self, self._server, self._preparation, self._attention, self._asking, audit_seconds
         )
@@ -171,7 +173,7 @@ class Runtime:
     def _hear(self, payloads: list[str]) -> None:
         """Decide about each notification, then act."""
         due: set[Group] = set()
-        images = False
+        asked: set[Group] = set()
         for payload in set(payloads):
             change = decode(payload)
             if isinstance(change, Unreadable):
@@ -181,22 +183,22 @@ class Runtime:
                 verdict = group.verdict(change)
                 if verdict is Verdict.REFRESH:
                     due.add(group)
-                images = self._needs_images(group, change, verdict) or images
+                if verdict is not Verdict.IGNORE and self._asks(group, change):
+                    asked.add(group)
         for group in due:
             self.changed(group)
-        if images:
-            self._asking.read_soon()
+        for group in asked:
+            self._rounds.heard(group)
         if waiting := [group for group in due if group.throttle.dirty]:
             self._attention.settle_soon(waiting)
 
-    def _needs_images(self, group: Group, change: Change, verdict: Verdict) -> bool:
-        """Say whether the filter is to be asked about row images; a truncate has none."""
-        if group.rule is None or group.rule.function is None:
-            return verdict is Verdict.UNSURE
-        if change.operation is Operation.TRUNCATE:
-            self._asking.ask_about_truncate(group, change.relation)
+    def _asks(self, group: Group, change: Change) -> bool:
+        """Say whether images are to be read for a query; a truncate has none to show to a function."""
+        if group.rule is None or not group.asks_about(group.watches[change.relation].relation):
             return False
-        return change.images
+        if group.rule.function is not None and change.operation is Operation.TRUNCATE:
+            self._asking.ask_about_truncate(group, change.relation)
+        return True
 
     def changed(self, group: Group) -> None:
         """Have a query run as soon as its throttle lets it."""
@@ -224,6 +226,10 @@ class Runtime:
                 self.polls(group, cause, message)
             else:
                 group.polls_because.pop(cause, None)
+
+    def read_images(self) -> None:
+        """Read what those wrote who have ended meanwhile."""
+        self._asking.read_soon()
 
     async def before_images(self) -> None:
         """Note from when on images are to be read."""
@@ -267,6 +273,7 @@ class Runtime:
             group.closed = True
             group.cancel_timers()
             group.notify()
+        self._rounds.close()
         self._asking.close()
         self._runs.close()
         for task in list(self._tasks):

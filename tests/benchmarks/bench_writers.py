@@ -1,53 +1,161 @@
-"""Measure what watching a table costs those who write to it: single-row updates, fsync on."""
+"""Measure what watching a table costs those who write to it: single rows and many, fsync on."""
 
 from __future__ import annotations
 
 import random
+import re
 import statistics
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
+import pytest
 
 import pgrt_jupyter as pgrt
+from pgrt_jupyter.embedded import find_binaries
 
-SECONDS = 2.0
-ROUNDS = 5
+SECONDS = 3  # the first of them does not count: sessions load what the others have
+ROUNDS = 4
 ROWS = 10_000
-CASES = ("no trigger", "idle", "live", "live with a row filter", "NOTIFY on every commit")
+CLIENTS = (1, 16)
+IDLE, LIVE, FILTERED = "idle", "live", "live with a row filter"
+COMMITS, ROW_BY_ROW = "NOTIFY on every commit", "NOTIFY for every row"
+CASES = ("no trigger", IDLE, LIVE, FILTERED, COMMITS, ROW_BY_ROW)
+TABLES = {case: f"t{number}" for number, case in enumerate(CASES)}
 QUERY = "SELECT status, count(*), sum(amount) FROM {} GROUP BY status"
+PART = "SELECT count(*), sum(amount) FROM {} WHERE kind = 7"  # of a hundred kinds
+
+MANY_CASES = tuple(case for case in CASES if case != COMMITS)
+STATEMENTS = {
+    "INSERT": "INSERT INTO {} SELECT i, 'new', i, i % 100 FROM generate_series(1, 100000) AS i",
+    "UPDATE": "UPDATE {} SET amount = amount + 1",
+    "DELETE": "DELETE FROM {}",
+}
+
+Numbers = dict[str, dict[str, list[float]]]  # case: what was measured: values
+
+# What an application does by hand, and what libraries do that send rows.
+TRIGGERS = f"""
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_notify('bench', TG_OP); RETURN NULL; END $$;
+CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON {TABLES[COMMITS]}
+  FOR EACH STATEMENT EXECUTE FUNCTION tell();
+CREATE FUNCTION tell_row() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_notify('bench', to_json(COALESCE(NEW, OLD))::text); RETURN NULL; END $$;
+CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON {TABLES[ROW_BY_ROW]}
+  FOR EACH ROW EXECUTE FUNCTION tell_row();
+"""
 
 
-def test_single_row_updates(durable: str, write_down: Callable[..., None]) -> None:
-    """Count commits a second, all cases interleaved, at 1 and at 16 clients."""
-    tables = {case: f"t{number}" for number, case in enumerate(CASES)}
+@pytest.fixture
+def watched(durable: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """Give a connection to tables that differ only by who waits for their changes."""
     with psycopg.connect(durable, autocommit=True) as connection:
-        for table in tables.values():
+        for table in TABLES.values():
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
             connection.execute(
-                f"CREATE TABLE {table} (id int PRIMARY KEY, status text, amount int)"
+                f"CREATE TABLE {table} (id int PRIMARY KEY, status text, amount int, kind int)"
             )
-            connection.execute(
-                f"INSERT INTO {table} SELECT i, 'new', i FROM generate_series(1, {ROWS}) AS i"
-            )
-    with pgrt.Engine(durable) as installing:
-        installing.sub("idle", QUERY.format(tables["idle"]))
-    numbers: dict[str, dict[int, list[float]]] = {case: {1: [], 16: []} for case in CASES}
-    with pgrt.Engine(durable, throttle_ms=500, deliver="thread") as engine:
-        engine.sub("live", QUERY.format(tables["live"]))
-        filtered = tables["live with a row filter"]
-        engine.sub("filtered", QUERY.format(filtered), refresh={filtered: {"amount": -1}})
-        for turn in range(ROUNDS):
-            for clients in (1, 16):
-                for case in CASES:
-                    rate = _rate(durable, tables[case], clients, case.startswith("NOTIFY"))
-                    numbers[case][clients].append(rate)
-                    print(f"round {turn + 1}/{ROUNDS}, {clients} clients, {case}: {rate:.0f}/s")
-    write_down("writers", _table(numbers), numbers)
+        connection.execute("DROP FUNCTION IF EXISTS tell, tell_row")
+        connection.execute(TRIGGERS)
+        with pgrt.Engine(durable) as installing:
+            installing.sub("idle", QUERY.format(TABLES[IDLE]))
+        with _listening(durable), pgrt.Engine(durable, throttle_ms=500, deliver="thread") as engine:
+            engine.sub("live", QUERY.format(TABLES[LIVE]))
+            filtered = TABLES[FILTERED]
+            engine.sub("filtered", PART.format(filtered), refresh={filtered: {"kind": 7}})
+            yield connection
 
 
-def _rate(conninfo: str, table: str, clients: int, notify: bool) -> float:
-    """Give the commits a second of so many clients."""
+@contextmanager
+def _listening(conninfo: str) -> Iterator[None]:
+    """Have somebody take what the hand-made triggers send."""
+    stop = threading.Event()
+
+    def listen() -> None:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("LISTEN bench")
+            while not stop.is_set():
+                for _ in connection.notifies(timeout=0.2):
+                    pass
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+def test_single_row_updates(
+    durable: str,
+    watched: psycopg.Connection[tuple[object, ...]],
+    write_down: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """Count commits a second, all cases interleaved, at 1 and at 16 clients."""
+    pgbench = find_binaries() / "pgbench"
+    for table in TABLES.values():
+        watched.execute(f"INSERT INTO {table} SELECT i, 'new', i, i % 100 FROM {_series(ROWS)}")
+    watched.execute("VACUUM ANALYZE")
+    numbers: Numbers = {case: {f"{n} clients": [] for n in CLIENTS} for case in CASES}
+    for turn in range(ROUNDS):
+        for clients in CLIENTS:
+            for case in CASES:
+                if pgbench.exists():
+                    rate = _pgbench(pgbench, durable, TABLES[case], clients, tmp_path)
+                else:
+                    rate = _threads(durable, TABLES[case], clients)
+                numbers[case][f"{clients} clients"].append(rate)
+                print(f"round {turn + 1}/{ROUNDS}, {clients} clients, {case}: {rate:,.0f}/s")
+    write_down("writers", _rates(numbers), numbers)
+
+
+def test_many_rows_in_one_statement(
+    watched: psycopg.Connection[tuple[object, ...]], write_down: Callable[..., None]
+) -> None:
+    """Time statements over 100,000 rows; row by row only once, since that takes long."""
+    numbers: Numbers = {case: {kind: [] for kind in STATEMENTS} for case in MANY_CASES}
+    for turn in range(ROUNDS):
+        for case in MANY_CASES:
+            if case == ROW_BY_ROW and turn:
+                continue
+            for kind, statement in STATEMENTS.items():
+                time.sleep(0.7)  # who was told waits for the next change again
+                begun = time.perf_counter()
+                watched.execute(statement.format(TABLES[case]))
+                numbers[case][kind].append(time.perf_counter() - begun)
+            watched.execute(f"VACUUM {TABLES[case]}")
+            took = ", ".join(f"{k} {v[-1]:.2f} s" for k, v in numbers[case].items())
+            print(f"round {turn + 1}/{ROUNDS}, {case}: {took}")
+    write_down("writers_many", _times(numbers), numbers)
+
+
+def _series(count: int) -> str:
+    return f"generate_series(1, {count}) AS i"
+
+
+def _pgbench(program: Path, conninfo: str, table: str, clients: int, folder: Path) -> float:
+    """Give the commits a second of so many clients of PostgreSQL's own benchmark."""
+    script = folder / f"{table}.sql"
+    script.write_text(
+        f"\\set id random(1, {ROWS})\nUPDATE {table} SET amount = amount + 1 WHERE id = :id;\n"
+    )
+    options = ["-n", "-M", "prepared", "-P", "1", "-c", str(clients), "-j", str(min(clients, 2))]
+    done = subprocess.run(
+        [program, *options, "-T", str(SECONDS), "-f", script, conninfo],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return statistics.mean(map(float, re.findall(r"s, ([\d.]+) tps", done.stderr)[1:]))
+
+
+def _threads(conninfo: str, table: str, clients: int) -> float:
+    """Give the commits a second of threads of this process, which bounds them."""
     stop = threading.Event()
     counts = [0] * clients
     update = f"UPDATE {table} SET amount = amount + 1 WHERE id = %s"
@@ -56,13 +164,7 @@ def _rate(conninfo: str, table: str, clients: int, notify: bool) -> float:
         chance = random.Random(number)
         with psycopg.connect(conninfo, autocommit=True) as connection:
             while not stop.is_set():
-                with connection.pipeline():
-                    if notify:
-                        connection.execute("BEGIN")
-                        connection.execute("NOTIFY every_commit")
-                    connection.execute(update, (chance.randint(1, ROWS),), prepare=True)
-                    if notify:
-                        connection.execute("COMMIT")
+                connection.execute(update, (chance.randint(1, ROWS),), prepare=True)
                 counts[number] += 1
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(clients)]
@@ -76,17 +178,36 @@ def _rate(conninfo: str, table: str, clients: int, notify: bool) -> float:
     return sum(counts) / (time.perf_counter() - begun)
 
 
-def _table(numbers: dict[str, dict[int, list[float]]]) -> str:
+def _rates(numbers: Numbers) -> str:
     """Write medians, and their ratios to no trigger."""
     rows = [
         "| single-row updates | 1 client | ratio | 16 clients | ratio |",
         "|---|---|---|---|---|",
     ]
-    medians = {
-        c: {n: statistics.median(v) for n, v in found.items()} for c, found in numbers.items()
-    }
+    medians = _medians(numbers)
     plain = medians["no trigger"]
     for case, found in medians.items():
-        cells = [f"{found[n]:,.0f}/s | {found[n] / plain[n]:.2f}" for n in (1, 16)]
+        cells = [f"{rate:,.0f}/s | {rate / plain[name]:.2f}" for name, rate in found.items()]
         rows.append(f"| {case} | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def _times(numbers: Numbers) -> str:
+    """Write medians, and how many times as long as with no trigger they are."""
+    rows = [
+        "| 100,000 rows a statement | INSERT | times | UPDATE | times | DELETE | times |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    medians = _medians(numbers)
+    plain = medians["no trigger"]
+    for case, found in medians.items():
+        cells = [
+            f"{took * 1000:,.0f} ms | {took / plain[kind]:.2f}" for kind, took in found.items()
+        ]
+        rows.append(f"| {case} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _medians(numbers: Numbers) -> dict[str, dict[str, float]]:
+    """Reduce each list to its median."""
+    return {c: {n: statistics.median(v) for n, v in found.items()} for c, found in numbers.items()}

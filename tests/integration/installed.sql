@@ -8,7 +8,13 @@ CREATE OR REPLACE FUNCTION _pgrt.image(_pgrt_row record)
  SET "IntervalStyle" TO 'postgres'
  SET bytea_output TO 'hex'
  SET extra_float_digits TO '1'
-AS $function$BEGIN
+AS $function$DECLARE
+  _pgrt_all jsonb := pg_catalog.to_jsonb(_pgrt_row);
+BEGIN
+  -- No value of a row that is so small can be large: escaped, a byte takes six.
+  IF pg_catalog.pg_column_size(_pgrt_all) <= 800 THEN
+    RETURN pg_catalog.jsonb_build_object('v', _pgrt_all, 'h', '{}'::pg_catalog.jsonb);
+  END IF;
   RETURN (
     SELECT pg_catalog.jsonb_build_object(
       'v', coalesce(pg_catalog.jsonb_object_agg(f.key, f.value) FILTER (WHERE NOT f.large), '{}'),
@@ -17,7 +23,7 @@ AS $function$BEGIN
            ) FILTER (WHERE f.large), '{}'))
     FROM (SELECT e.key, e.value,
                  coalesce(pg_catalog.octet_length(e.value #>> '{}') > 5000, false) AS large
-          FROM pg_catalog.jsonb_each(pg_catalog.to_jsonb(_pgrt_row)) AS e) AS f);
+          FROM pg_catalog.jsonb_each(_pgrt_all) AS e) AS f);
 END
 $function$
 
@@ -30,22 +36,33 @@ AS $function$-- pgrt_jupyter 1: announces changes to live queries; silent while 
 -- A key that can be locked exclusively has no waiter. Taking and releasing it are one expression, so
 -- no cancel can fall between; a failed try is repeated, since another writer may just be trying it.
 DECLARE
+  _pgrt_told boolean;  -- somebody waits for a notification
+  _pgrt_kept boolean;  -- somebody wants images of the rows
   _pgrt_changed bigint[];  -- tags of the columns that changed; NULL: any
+  _pgrt_tag bigint;
   _pgrt_many boolean;
   _pgrt_images text := '';
 BEGIN
-  IF (CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
-          WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
-          ELSE false END) THEN
-    RETURN NULL;
-  END IF;
+  _pgrt_told := NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           ELSE false END;
+  _pgrt_kept := NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           ELSE false END;
   -- A full notification queue would fail the writer's commit; the engines poll while it is so full.
-  IF pg_catalog.pg_notification_queue_usage() > 0.5 THEN
+  IF _pgrt_told AND pg_catalog.pg_notification_queue_usage() > 0.5 THEN
+    _pgrt_told := false;
+  END IF;
+  IF NOT (_pgrt_told OR _pgrt_kept) THEN
     RETURN NULL;
   END IF;
   IF TG_LEVEL = 'ROW' THEN
     -- Written by logical replication, which fires no statement triggers.
-    PERFORM pg_catalog.pg_notify('pgrt_jupyter', 'OID ' || pg_catalog.left(TG_OP, 1) || ' *');
+    IF _pgrt_told THEN
+      PERFORM pg_catalog.pg_notify('pgrt_jupyter', 'OID ' || pg_catalog.left(TG_OP, 1) || ' *');
+    ELSE
+      INSERT INTO _pgrt.changes (relation, operation) VALUES (OID, 'M');
+    END IF;
     RETURN NULL;
   END IF;
   IF TG_OP = 'INSERT' THEN
@@ -70,24 +87,31 @@ BEGIN
     END IF;
     IF _pgrt_changed = '{}' THEN RETURN NULL; END IF;
     IF pg_catalog.cardinality(_pgrt_changed) > 50 THEN _pgrt_changed := NULL; END IF;
-    IF _pgrt_changed IS NOT NULL
-       AND (CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
-                WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
-                ELSE false END)
-       AND NOT EXISTS (
-         SELECT FROM pg_catalog.unnest(_pgrt_changed) AS _pgrt_tag
-         WHERE NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY + _pgrt_tag)
-                        THEN pg_catalog.pg_advisory_unlock(KEY + _pgrt_tag)
-                        WHEN pg_catalog.pg_try_advisory_lock(KEY + _pgrt_tag)
-                        THEN pg_catalog.pg_advisory_unlock(KEY + _pgrt_tag)
-                        ELSE false END) THEN
+    IF _pgrt_told AND _pgrt_changed IS NOT NULL AND NOT (NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           ELSE false END) THEN
+      FOREACH _pgrt_tag IN ARRAY _pgrt_changed LOOP
+        _pgrt_told := NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY + _pgrt_tag) THEN pg_catalog.pg_advisory_unlock(KEY + _pgrt_tag)
+           WHEN pg_catalog.pg_try_advisory_lock(KEY + _pgrt_tag) THEN pg_catalog.pg_advisory_unlock(KEY + _pgrt_tag)
+           ELSE false END;
+        EXIT WHEN _pgrt_told;
+      END LOOP;
+    END IF;
+    IF _pgrt_kept AND _pgrt_changed IS NOT NULL AND NOT (NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           ELSE false END) THEN
+      FOREACH _pgrt_tag IN ARRAY _pgrt_changed LOOP
+        _pgrt_kept := NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY + _pgrt_tag) THEN pg_catalog.pg_advisory_unlock(KEY + _pgrt_tag)
+           WHEN pg_catalog.pg_try_advisory_lock(KEY + _pgrt_tag) THEN pg_catalog.pg_advisory_unlock(KEY + _pgrt_tag)
+           ELSE false END;
+        EXIT WHEN _pgrt_kept;
+      END LOOP;
+    END IF;
+    IF NOT (_pgrt_told OR _pgrt_kept) THEN
       RETURN NULL;
     END IF;
   END IF;
-  IF TG_OP <> 'TRUNCATE'
-     AND NOT (CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
-                  WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
-                  ELSE false END) THEN
+  IF _pgrt_kept AND TG_OP <> 'TRUNCATE' THEN
     IF TG_OP = 'INSERT' THEN
       IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
         INSERT INTO _pgrt.changes (relation, operation, new)
@@ -115,6 +139,14 @@ BEGIN
 
     END IF;
   END IF;
+  IF NOT _pgrt_told THEN
+    IF _pgrt_images = '' THEN
+      -- Who reads images without being told must learn of what has none.
+      INSERT INTO _pgrt.changes (relation, operation)
+        VALUES (OID, CASE TG_OP WHEN 'TRUNCATE' THEN 'T' ELSE 'M' END);
+    END IF;
+    RETURN NULL;
+  END IF;
   IF pg_catalog.current_setting('pgrt.notify', true) = 'off' THEN
     -- A session that prepares its transactions may not send: the engines' audit finds this mark.
     INSERT INTO _pgrt.changes (relation, operation, new)
@@ -129,10 +161,11 @@ EXCEPTION WHEN OTHERS THEN
   -- disk are short, a notification could fail the commit, so it is a mark; so it is for who may not send.
   BEGIN
     IF pg_catalog.left(SQLSTATE, 2) = '53'
-       OR pg_catalog.current_setting('pgrt.notify', true) = 'off' THEN
+       OR pg_catalog.current_setting('pgrt.notify', true) = 'off'
+       OR pg_catalog.pg_notification_queue_usage() > 0.5 THEN
       INSERT INTO _pgrt.changes (relation, operation, new)
         VALUES (OID, '?', pg_catalog.to_jsonb(pg_catalog.statement_timestamp()));
-    ELSIF pg_catalog.pg_notification_queue_usage() <= 0.5 THEN
+    ELSE
       EXECUTE pg_catalog.format('NOTIFY pgrt_jupyter, %L', 'OID ? ' || SQLSTATE);
     END IF;
   EXCEPTION WHEN OTHERS THEN

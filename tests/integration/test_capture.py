@@ -45,13 +45,21 @@ class Bench:
         self.families[table] = members[0].family
         return capture.complete(self.installer, self.members(table))
 
-    def hold(self, table: str, *columns: str, every: bool = False, rows: bool = False) -> None:
-        """Wait for a table, some of its columns, any of them, or the images of rows."""
+    def hold(
+        self,
+        table: str,
+        *columns: str,
+        every: bool = False,
+        rows: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        """Wait for a table, some of its columns, any of them, or the images of rows, or only for those."""
         need = interest.Need(
             family=self.families[table],
             tags=frozenset(map(interest.tag, columns)),
             every_column=every,
-            rows=rows,
+            rows=rows or quiet,
+            quiet=quiet,
         )
         for key in interest.plan([need]).keys:
             (held,) = self.ear.execute("SELECT pg_try_advisory_lock_shared(%s)", (key,)).fetchone()
@@ -603,7 +611,7 @@ def test_images_are_written_only_for_who_asks(bench: Bench) -> None:
     bench.watch("orders")
     bench.writer.execute("INSERT INTO orders VALUES (1000)")
     assert images(bench) == []
-    bench.hold("orders", rows=True)
+    bench.hold("orders", every=True, rows=True)
     bench.writer.execute("INSERT INTO orders VALUES (1001, 'x', 1.50)")
     bench.writer.execute("UPDATE orders SET status = 'y' WHERE id = 1001")
     bench.writer.execute("DELETE FROM orders WHERE id = 1001")
@@ -619,6 +627,91 @@ def test_images_are_written_only_for_who_asks(bench: Bench) -> None:
         ("D", {"id": 1001, "status": "y", "amount": 1.5, "note": None}, None),
     ]
     assert [change.images for change in bench.changes()] == [False, True, True, True]
+
+
+def operations(bench: Bench) -> list[str]:
+    """List what is in the table of images, in order."""
+    rows = bench.installer.execute("SELECT operation::text FROM _pgrt.changes ORDER BY xid")
+    return [operation for (operation,) in rows]
+
+
+def test_who_wants_only_images_has_nothing_announced(bench: Bench) -> None:
+    """Images of the columns asked for are written without a word; of others, nothing."""
+    bench.install("orders")
+    bench.hold("orders", "status", quiet=True)
+    bench.writer.execute("UPDATE orders SET note = 'x' WHERE id = 1")
+    assert operations(bench) == []
+    bench.writer.execute("UPDATE orders SET status = 'y' WHERE id = 1")
+    bench.writer.execute("DELETE FROM orders WHERE id = 1")
+    assert operations(bench) == ["U", "D"]
+    assert bench.changes() == []
+
+
+def test_one_wants_images_and_another_notifications(bench: Bench) -> None:
+    """Each is served with what it asked for, and a payload says whether images were written."""
+    bench.install("orders")
+    bench.hold("orders", "status", quiet=True)
+    bench.hold("orders", "note")
+    bench.writer.execute("UPDATE orders SET note = 'x' WHERE id = 1")
+    bench.writer.execute("UPDATE orders SET status = 'x' WHERE id = 1")
+    bench.writer.execute("UPDATE orders SET note = 'y', status = 'y' WHERE id = 1")
+    bench.writer.execute("DELETE FROM orders WHERE id = 1")
+    assert [(bench.named(c.tags), c.images) for c in bench.changes()] == [
+        ({"note"}, False),
+        ({"note", "status"}, True),
+        ("*", True),
+    ]
+    assert operations(bench) == ["U", "U", "D"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "mark"),
+    [
+        ("TRUNCATE orders", "T"),
+        ("INSERT INTO orders SELECT n FROM generate_series(5001, 6001) AS n", "M"),
+        ("UPDATE orders SET id = id + 10000", "M"),
+        ("DELETE FROM orders", "M"),
+        ("UPDATE bare SET n = n + 1", "M"),
+    ],
+)
+def test_what_has_no_images_and_is_not_announced_leaves_a_mark(
+    statement: str, mark: str, bench: Bench
+) -> None:
+    """Whoever reads images without being told learns that something else happened."""
+    bench.writer.execute("CREATE TABLE bare AS SELECT n FROM generate_series(1, 2) AS n")
+    bench.writer.execute("INSERT INTO orders SELECT n FROM generate_series(2001, 3000) AS n")
+    for table in ("orders", "bare"):
+        bench.install(table)
+        bench.hold(table, every=True, quiet=True)
+    bench.writer.execute(statement)
+    assert (operations(bench), bench.changes()) == ([mark], [])
+    bench.hold("orders", every=True)
+    bench.hold("bare", every=True)
+    bench.writer.execute("TRUNCATE orders, bare")
+    assert (len(bench.changes()), operations(bench)) == (2, [mark])  # the word is enough
+
+
+def test_rows_that_replication_writes_leave_marks_too(bench: Bench) -> None:
+    """A trigger for each row has no tables of changed rows to make images from."""
+    bench.install("orders")
+    bench.hold("orders", every=True, quiet=True)
+    ((function,),) = bench.installer.execute(
+        "SELECT tgfoid::regproc FROM pg_trigger WHERE tgname = '_pgrt_insert'"
+    )
+    bench.writer.execute("ALTER TABLE orders DISABLE TRIGGER USER")
+    bench.writer.execute(
+        f"CREATE TRIGGER _pgrt_apply AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION {function}()"
+    )
+    bench.writer.execute("INSERT INTO orders VALUES (1001)")
+    assert (operations(bench), bench.changes()) == (["M"], [])
+
+
+def test_a_session_that_may_not_send_leaves_images_for_who_wants_only_those(bench: Bench) -> None:
+    """They need no notification, and so no mark for the audit either."""
+    bench.install("orders")
+    bench.hold("orders", every=True, quiet=True)
+    bench.writer.execute("SET pgrt.notify = off; DELETE FROM orders WHERE id = 1")
+    assert (operations(bench), bench.changes()) == (["D"], [])
 
 
 def images(bench: Bench) -> list[tuple[Any, ...]]:

@@ -141,6 +141,19 @@ def test_a_queue_more_than_half_full_is_told_and_left_alone(
         lq.wait_for(shows(writer))
 
 
+def test_images_go_on_while_the_queue_is_half_full(
+    place: str, blocker: Connection, connect: Callable[..., Any]
+) -> None:
+    """Who reads images in rounds misses nothing because notifications cannot be sent."""
+    writer, ear = connect(place), connect(place)
+    install(writer, "orders")
+    hold(ear, writer, "orders", rows=True)
+    fill(writer, 40)
+    writer.execute("UPDATE orders SET status = 'kept' WHERE id = 1; TRUNCATE orders")
+    found = writer.execute("SELECT operation::text FROM _pgrt.changes").fetchall()
+    assert found == [("U",), ("T",)]
+
+
 def test_a_full_queue_fails_no_write_and_no_engine(
     place: str, blocker: Connection, connect: Callable[..., Any], quick: None
 ) -> None:

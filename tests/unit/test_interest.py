@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgrt_jupyter.engine import interest
-from pgrt_jupyter.engine.interest import EVERY_COLUMN, RELATION, ROWS, Need, key, plan, tag
+from pgrt_jupyter.engine.interest import EVERY_COLUMN, IMAGES, RELATION, ROWS, Need, key, plan, tag
 
 NEEDS = st.lists(
     st.builds(
@@ -16,6 +16,7 @@ NEEDS = st.lists(
         tags=st.frozensets(st.integers(16, 60), max_size=30),
         every_column=st.booleans(),
         rows=st.booleans(),
+        quiet=st.booleans(),
     ),
     max_size=30,
 )
@@ -44,6 +45,22 @@ def test_row_images_are_asked_for_only_by_who_filters() -> None:
     """The key for images is held when a query has a filter."""
     assert key(7, ROWS) in plan([Need(family=7, rows=True)]).keys
     assert key(7, ROWS) not in plan([Need(family=7)]).keys
+
+
+def test_images_alone_are_asked_for_by_keys_of_their_own() -> None:
+    """A query that is quiet holds nothing that has changes announced."""
+    found = plan([Need(family=7, tags=frozenset({20}), rows=True, quiet=True)])
+    assert set(found.keys) == {key(7, ROWS), key(7, IMAGES + 20)}
+
+
+def test_columns_give_way_separately_for_images() -> None:
+    """Who wants images of any column and word of one holds both keys, and no others."""
+    needs = [
+        Need(family=7, tags=frozenset({20})),
+        Need(family=7, tags=frozenset({20}), every_column=True, rows=True, quiet=True),
+    ]
+    kept = {key(7, ROWS), key(7, IMAGES + EVERY_COLUMN)}
+    assert set(plan(needs).keys) == {key(7, RELATION), key(7, 20)} | kept
 
 
 def test_nothing_wanted_nothing_held() -> None:
@@ -82,12 +99,13 @@ def test_every_need_is_covered_or_named(needs: list[Need]) -> None:
     for need in needs:
         if need.family in found.uncovered:
             continue
-        held = found.keys.keys()
-        assert key(need.family, RELATION) in held
-        every = key(need.family, EVERY_COLUMN) in held
-        assert every or not need.every_column
-        assert every or all(key(need.family, number) in held for number in need.tags)
-        assert key(need.family, ROWS) in held or not need.rows
+        for half in ([] if need.quiet else [0]) + ([IMAGES] if need.rows else []):
+            assert key(need.family, half + RELATION) in found.keys
+            every = key(need.family, half + EVERY_COLUMN) in found.keys
+            assert every or not need.every_column
+            assert every or all(
+                key(need.family, half + number) in found.keys for number in need.tags
+            )
 
 
 @settings(deadline=None)
@@ -111,6 +129,7 @@ def test_a_columns_tag_leaves_the_reserved_numbers_free(name: str) -> None:
 def test_a_trigger_finds_a_columns_key_by_adding(family: int, number: int) -> None:
     """The key of a column is the relation's key plus its tag, without overflow."""
     assert key(family, RELATION) + number == key(family, number)
+    assert key(family, ROWS) + number == key(family, IMAGES + number)
     assert -(2**63) <= key(family, number) < 2**63
 
 

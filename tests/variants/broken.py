@@ -42,6 +42,7 @@ from pgrt_jupyter.engine.audit import Audit
 from pgrt_jupyter.engine.group import Group
 from pgrt_jupyter.engine.listener import Listener
 from pgrt_jupyter.engine.relevance import Verdict
+from pgrt_jupyter.engine.rounds import Rounds
 from pgrt_jupyter.engine.runs import Runs
 from pgrt_jupyter.engine.runtime import Runtime
 from pgrt_jupyter.engine.throttle import Action, Decision, Throttle
@@ -329,6 +330,80 @@ def one_key_for_the_columns_read_first(patch: Patch) -> None:
     patch.setattr(interest, "subjects", fewer)
 
 
+# -- rounds: what a filter is asked about is read while nothing is announced
+
+
+@variant("rounds")
+def images_let_go_with_the_rest(patch: Patch) -> None:
+    """With notifications, the images of changed rows end as well."""
+    subjects = interest.subjects
+
+    def none(need: interest.Need) -> frozenset[int]:
+        return frozenset() if need.quiet else subjects(need)
+
+    patch.setattr(interest, "subjects", none)
+
+
+@variant("rounds")
+def read_once_and_left_quiet(patch: Patch) -> None:
+    """What is written after the first reading is read with the next notification, which nobody sends."""
+
+    async def once(self: Rounds, group: Group) -> None:
+        group.quiet = True
+        self._attention.settle_soon([group])
+        await self._read(group)
+        await asyncio.Event().wait()
+
+    patch.setattr(Rounds, "_follow", once)
+
+
+@variant("rounds")
+def armed_again_without_reading(patch: Patch) -> None:
+    """Changes are announced again, and what was written just before is not read."""
+
+    async def hasty(self: Rounds, group: Group) -> None:
+        group.quiet = False
+        await self._attention.arm(group)
+
+    patch.setattr(Rounds, "_be_loud", hasty)
+
+
+@variant("rounds")
+def armed_again_without_looking_up_writers(patch: Patch) -> None:
+    """Changes are announced again, and who wrote before and has not committed is forgotten."""
+    patch.setattr(Attention, "look_up_unread", _nothing)
+
+
+@variant("rounds")
+def quiet_for_ever(patch: Patch) -> None:
+    """When an interval has brought nothing, nobody asks for notifications again."""
+    patch.setattr(Attention, "arm", _nothing)
+
+
+@variant("rounds")
+def never_quiet(patch: Patch) -> None:
+    """Notifications go on while images are read."""
+    subjects = interest.subjects
+    patch.setattr(interest, "subjects", lambda need: subjects(replace(need, quiet=False)))
+
+
+@variant("rounds")
+def no_marks(patch: Patch) -> None:
+    """A statement without images leaves nothing behind where it need not be announced."""
+    body = capture.body
+
+    def unmarked(connection: Any, member: Any) -> str:
+        return body(connection, member).replace("IF _pgrt_images = '' THEN", "IF false THEN")
+
+    patch.setattr(capture, "body", unmarked)
+
+
+@variant("rounds")
+def images_pruned_at_once(patch: Patch) -> None:
+    """Images are deleted by the second audit after them, however soon that is."""
+    patch.setattr(asking, "KEPT", 0.0)
+
+
 # -- listening
 
 
@@ -478,14 +553,16 @@ def images_of_another_snapshot(patch: Patch) -> None:
 
 @variant("relevance")
 def images_read_only_once(patch: Patch) -> None:
-    """What is announced while row images are being read is not read afterwards."""
-    read_soon = Asking.read_soon
+    """Who asks for row images while they are being read is given what that reading found."""
+    read = Asking.read
 
-    def once(self: Asking) -> None:
+    async def joining(self: Asking) -> frozenset[int] | None:
         if self._reading is None or self._reading.done():
-            read_soon(self)
+            return await read(self)
+        await asyncio.wait([self._reading])
+        return frozenset()
 
-    patch.setattr(Asking, "read_soon", once)
+    patch.setattr(Asking, "read", joining)
 
 
 @variant("relevance")

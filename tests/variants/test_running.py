@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import threading
+from typing import Any, ClassVar
 
 import pytest
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter.delivery import Delivery
 from pgrt_jupyter.engine import images
+from pgrt_jupyter.engine.asking import Asking
 from pgrt_jupyter.engine.listener import Listener
-from pgrt_jupyter.engine.runtime import Runtime
 from pgrt_jupyter.engine.throttle import Action, Throttle
 from pgrt_jupyter.testing import wait_until
 
@@ -73,33 +75,54 @@ def test_a_filter_that_raises_loses_no_update(dsn, db, leave_out, broken):
             wait_until(lambda: shows(query, db), patience(broken))
 
 
-@against("images of another snapshot", "images read only once")
+@against("images of another snapshot")
 def test_a_row_image_committed_while_others_are_read_is_asked_about(
     dsn, db, connect, leave_out, monkeypatch, broken
 ):
-    """What becomes visible after the read began, and is heard before it ends, is read next."""
-    heard, typed, writer = Runtime.heard, images._typed, connect()
-    batches: list[list[str]] = []
+    """What becomes visible after the read began is read next, though nobody announces it."""
+    typed, writer, late = images._typed, connect(), threading.Event()
 
-    def counting(self: Runtime, payloads: list[str]) -> None:
-        heard(self, payloads)
-        batches.append(payloads)
-
-    def late(*arguments: Any) -> Any:
-        if len(batches) == 1:
+    def meanwhile(*arguments: Any) -> Any:
+        if not late.is_set():
             writer.execute("UPDATE orders SET status = 'done' WHERE id = 2")
-            wait_until(lambda: len(batches) == 2)
+            late.set()
         return typed(*arguments)
 
     leave_out(broken)
-    monkeypatch.setattr(Runtime, "heard", counting)
-    monkeypatch.setattr(images, "_typed", late)
+    monkeypatch.setattr(images, "_typed", meanwhile)
     with pgrt.Engine(dsn, throttle_ms=0) as engine:
         query = engine.sub("orders", ORDERS, refresh=DONE)
         db.execute("UPDATE orders SET status = 'other' WHERE id = 1")
-        wait_until(lambda: len(batches) == 2)
+        assert late.wait(10)
         with noticed(broken):
             wait_until(lambda: shows(query, db), patience(broken))
+
+
+@against("images read only once")
+def test_who_asks_for_images_has_them_read_from_then_on(leave_out, broken):
+    """A reading under way, which may have missed what was written since, answers nobody who comes later."""
+    leave_out(broken)
+    readings: list[Any] = []
+
+    class Slow:
+        groups: ClassVar[set[Any]] = set()
+
+        async def run(self, work: Any) -> images.Batch:
+            readings.append(work)
+            await asyncio.sleep(0.05)
+            return images.Batch("1:1:", ())
+
+    async def ask_twice() -> None:
+        reader: Any = Asking(Slow(), Slow())
+        await reader.begin()
+        first = asyncio.ensure_future(reader.read())
+        while len(readings) < 2:
+            await asyncio.sleep(0)
+        await asyncio.gather(first, reader.read())
+
+    asyncio.run(ask_twice())
+    with noticed(broken):
+        assert len(readings) == 3  # the first gave the snapshot to read from
 
 
 # -- throttle and runs

@@ -2,22 +2,29 @@
 -- A key that can be locked exclusively has no waiter. Taking and releasing it are one expression, so
 -- no cancel can fall between; a failed try is repeated, since another writer may just be trying it.
 DECLARE
+  _pgrt_told boolean;  -- somebody waits for a notification
+  _pgrt_kept boolean;  -- somebody wants images of the rows
   _pgrt_changed bigint[];  -- tags of the columns that changed; NULL: any
+  _pgrt_tag bigint;
   _pgrt_many boolean;
   _pgrt_images text := '';
 BEGIN
-  IF (CASE WHEN pg_catalog.pg_try_advisory_lock({relation_key}) THEN pg_catalog.pg_advisory_unlock({relation_key})
-          WHEN pg_catalog.pg_try_advisory_lock({relation_key}) THEN pg_catalog.pg_advisory_unlock({relation_key})
-          ELSE false END) THEN
-    RETURN NULL;
-  END IF;
+  _pgrt_told := {relation_wanted};
+  _pgrt_kept := {relation_rows_wanted};
   -- A full notification queue would fail the writer's commit; the engines poll while it is so full.
-  IF pg_catalog.pg_notification_queue_usage() > 0.5 THEN
+  IF _pgrt_told AND pg_catalog.pg_notification_queue_usage() > 0.5 THEN
+    _pgrt_told := false;
+  END IF;
+  IF NOT (_pgrt_told OR _pgrt_kept) THEN
     RETURN NULL;
   END IF;
   IF TG_LEVEL = 'ROW' THEN
     -- Written by logical replication, which fires no statement triggers.
-    PERFORM pg_catalog.pg_notify('pgrt_jupyter', '{oid} ' || pg_catalog.left(TG_OP, 1) || ' *');
+    IF _pgrt_told THEN
+      PERFORM pg_catalog.pg_notify('pgrt_jupyter', '{oid} ' || pg_catalog.left(TG_OP, 1) || ' *');
+    ELSE
+      INSERT INTO _pgrt.changes (relation, operation) VALUES ({oid}, 'M');
+    END IF;
     RETURN NULL;
   END IF;
   IF TG_OP = 'INSERT' THEN
@@ -34,24 +41,23 @@ BEGIN
     END IF;
     IF _pgrt_changed = '{{}}' THEN RETURN NULL; END IF;
     IF pg_catalog.cardinality(_pgrt_changed) > 50 THEN _pgrt_changed := NULL; END IF;
-    IF _pgrt_changed IS NOT NULL
-       AND (CASE WHEN pg_catalog.pg_try_advisory_lock({every_key}) THEN pg_catalog.pg_advisory_unlock({every_key})
-                WHEN pg_catalog.pg_try_advisory_lock({every_key}) THEN pg_catalog.pg_advisory_unlock({every_key})
-                ELSE false END)
-       AND NOT EXISTS (
-         SELECT FROM pg_catalog.unnest(_pgrt_changed) AS _pgrt_tag
-         WHERE NOT CASE WHEN pg_catalog.pg_try_advisory_lock({relation_key} + _pgrt_tag)
-                        THEN pg_catalog.pg_advisory_unlock({relation_key} + _pgrt_tag)
-                        WHEN pg_catalog.pg_try_advisory_lock({relation_key} + _pgrt_tag)
-                        THEN pg_catalog.pg_advisory_unlock({relation_key} + _pgrt_tag)
-                        ELSE false END) THEN
+    IF _pgrt_told AND _pgrt_changed IS NOT NULL AND NOT ({every_wanted}) THEN
+      FOREACH _pgrt_tag IN ARRAY _pgrt_changed LOOP
+        _pgrt_told := {column_wanted};
+        EXIT WHEN _pgrt_told;
+      END LOOP;
+    END IF;
+    IF _pgrt_kept AND _pgrt_changed IS NOT NULL AND NOT ({every_rows_wanted}) THEN
+      FOREACH _pgrt_tag IN ARRAY _pgrt_changed LOOP
+        _pgrt_kept := {column_rows_wanted};
+        EXIT WHEN _pgrt_kept;
+      END LOOP;
+    END IF;
+    IF NOT (_pgrt_told OR _pgrt_kept) THEN
       RETURN NULL;
     END IF;
   END IF;
-  IF TG_OP <> 'TRUNCATE'
-     AND NOT (CASE WHEN pg_catalog.pg_try_advisory_lock({rows_key}) THEN pg_catalog.pg_advisory_unlock({rows_key})
-                  WHEN pg_catalog.pg_try_advisory_lock({rows_key}) THEN pg_catalog.pg_advisory_unlock({rows_key})
-                  ELSE false END) THEN
+  IF _pgrt_kept AND TG_OP <> 'TRUNCATE' THEN
     IF TG_OP = 'INSERT' THEN
       IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
         INSERT INTO _pgrt.changes (relation, operation, new)
@@ -72,6 +78,14 @@ BEGIN
 {images_of_many}
     END IF;
   END IF;
+  IF NOT _pgrt_told THEN
+    IF _pgrt_images = '' THEN
+      -- Who reads images without being told must learn of what has none.
+      INSERT INTO _pgrt.changes (relation, operation)
+        VALUES ({oid}, CASE TG_OP WHEN 'TRUNCATE' THEN 'T' ELSE 'M' END);
+    END IF;
+    RETURN NULL;
+  END IF;
   IF pg_catalog.current_setting('pgrt.notify', true) = 'off' THEN
     -- A session that prepares its transactions may not send: the engines' audit finds this mark.
     INSERT INTO _pgrt.changes (relation, operation, new)
@@ -86,10 +100,11 @@ EXCEPTION WHEN OTHERS THEN
   -- disk are short, a notification could fail the commit, so it is a mark; so it is for who may not send.
   BEGIN
     IF pg_catalog.left(SQLSTATE, 2) = '53'
-       OR pg_catalog.current_setting('pgrt.notify', true) = 'off' THEN
+       OR pg_catalog.current_setting('pgrt.notify', true) = 'off'
+       OR pg_catalog.pg_notification_queue_usage() > 0.5 THEN
       INSERT INTO _pgrt.changes (relation, operation, new)
         VALUES ({oid}, '?', pg_catalog.to_jsonb(pg_catalog.statement_timestamp()));
-    ELSIF pg_catalog.pg_notification_queue_usage() <= 0.5 THEN
+    ELSE
       EXECUTE pg_catalog.format('NOTIFY pgrt_jupyter, %L', '{oid} ? ' || SQLSTATE);
     END IF;
   EXCEPTION WHEN OTHERS THEN
