@@ -21,6 +21,7 @@ from .group import Group
 from .model import RowChange
 from .relevance import Verdict, by_default_for_row
 from .server import Server
+from .weighing import Weighing
 from .workers import alone
 
 PATIENCE = 10.0  # seconds after which a query runs without its filter's answer
@@ -50,6 +51,7 @@ class Asking:
     def __init__(self, server: Server, owner: Owner) -> None:
         self._server = server
         self._owner = owner
+        self._weighing = Weighing(server, owner)
         self._since: str | None = None
         self._previous: str | None = None  # the snapshot of the last pruning
         self._marked_until: str | None = None
@@ -113,11 +115,18 @@ class Asking:
             except (PgrtError, psycopg.Error, ValueError, KeyError):
                 for group in asked:
                     self._owner.changed(group)
+                self._weighing.give_up(self._attentive)
                 continue
             if self._since == since:
                 self._since = batch.snapshot
             for group in asked:
                 self._put(group, batch.images)
+            self._weighing.put(self._attentive, batch.stored)
+
+    @property
+    def _attentive(self) -> list[Group]:
+        """List the queries that look at rows now: one that began while they were read looks at them, too."""
+        return [group for group in self._owner.groups if group.attentive]
 
     def _put(self, group: Group, found: Sequence[images.Image]) -> None:
         """Ask one query's filter about the images that concern it."""
@@ -195,6 +204,7 @@ class Asking:
 
     def close(self) -> None:
         """Stop asking."""
+        self._weighing.close()
         for task in list(self._tasks):
             task.cancel()
 

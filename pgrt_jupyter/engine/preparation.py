@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
@@ -10,12 +11,14 @@ import psycopg
 
 from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
-from . import analysis, capture, filters
+from . import analysis, capture, conditions, filters
 from .group import Group, Spec
 from .roster import Roster
 from .server import Server
 from .sessions import Connection, translated
 from .sql import load
+
+log = logging.getLogger("pgrt_jupyter")
 
 # Analysis needs a temporary function: not in a read-only session, without TEMPORARY, on a standby.
 _ON_STANDBY = "0A000"
@@ -63,9 +66,26 @@ class Preparation:
         if group.rule is not None:
             group.rule = await self._rule(group.spec, analysed)
         group.analysed = analysed
+        group.forget_conditions()
         group.covered = False
         await self.ensure_capture(group)
         group.reanalyse = False
+
+    async def attend(self, group: Group) -> None:
+        """Find out which rows can matter to a query, and have it look at them if any cannot."""
+        found: dict[int, conditions.Conditions] = {}
+        if group.rule is None:
+            work = partial(
+                conditions.find,
+                select=group.analysed.select,
+                dependencies=group.analysed.dependencies,
+                fingerprint=group.analysed.fingerprint,
+            )
+            try:
+                found = await self._server.run(work, group.spec.conninfo)
+            except (PgrtError, psycopg.Error) as error:
+                log.info("changed rows are not looked at: %s", error)
+        group.attend(found)
 
     async def is_redefined(self, group: Group) -> bool:
         """Say whether anything the query reads is not what it was when it was analysed."""

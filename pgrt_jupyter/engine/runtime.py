@@ -180,6 +180,7 @@ class Runtime:
             for group in self._roster.watching(change.relation):
                 verdict = group.verdict(change)
                 if verdict is Verdict.REFRESH:
+                    group.note(change)
                     due.add(group)
                 images = self._needs_images(group, change, verdict) or images
         for group in due:
