@@ -203,7 +203,8 @@ def create_function(
 def _type_names(connection: Connection, oids: Sequence[int]) -> list[LiteralString]:
     """Have the server write the names of types."""
     rows: list[Any] = connection.execute(
-        "SELECT pg_catalog.format_type(t, NULL)"
+        # -1, not NULL: `character` is of length 1, and `bpchar` of any.
+        "SELECT pg_catalog.format_type(t, -1)"
         " FROM pg_catalog.unnest(%s::pg_catalog.oid[]) WITH ORDINALITY AS u(t, n) ORDER BY n",
         (list(oids),),
     ).fetchall()

@@ -66,26 +66,38 @@ class Preparation:
         if group.rule is not None:
             group.rule = await self._rule(group.spec, analysed)
         group.analysed = analysed
-        group.forget_conditions()
         group.covered = False
+        attentive = group.attentive
+        group.forget_conditions()
         await self.ensure_capture(group)
+        if attentive:
+            group.attend(await self._conditions(group))
         group.reanalyse = False
 
     async def attend(self, group: Group) -> None:
-        """Find out which rows can matter to a query, and have it look at them if any cannot."""
-        found: dict[int, conditions.Conditions] = {}
-        if group.rule is None:
-            work = partial(
-                conditions.find,
-                select=group.analysed.select,
-                dependencies=group.analysed.dependencies,
-                fingerprint=group.analysed.fingerprint,
-            )
-            try:
-                found = await self._server.run(work, group.spec.conninfo)
-            except (PgrtError, psycopg.Error) as error:
-                log.info("changed rows are not looked at: %s", error)
-        group.attend(found)
+        """Find out which rows can matter to a query, and have it look at them if any cannot.
+
+        What is known of its tables is made sure of before: putting triggers there changed them.
+        """
+        if group.rule is None and await self.is_redefined(group):
+            await self.again(group)
+        group.attend(await self._conditions(group))
+
+    async def _conditions(self, group: Group) -> dict[int, conditions.Conditions]:
+        """Find out which rows can matter; of the tables that are not named, all can."""
+        if group.rule is not None:
+            return {}
+        work = partial(
+            conditions.find,
+            select=group.analysed.select,
+            dependencies=group.analysed.dependencies,
+            fingerprint=group.analysed.fingerprint,
+        )
+        try:
+            return await self._server.run(work, group.spec.conninfo)
+        except (PgrtError, psycopg.Error) as error:
+            log.info("changed rows are not looked at: %s", error)
+            return {}
 
     async def is_redefined(self, group: Group) -> bool:
         """Say whether anything the query reads is not what it was when it was analysed."""
