@@ -130,7 +130,8 @@ def _matter(
     index = {text: number for number, text in enumerate(texts)}
 
     def holds(condition: Condition, image: str) -> bool:
-        return not condition.columns <= known[image] or met[image][index[condition.sql]] is True
+        lacks = _lacks(condition, known[image])
+        return lacks or met[image][index[condition.sql]] is True
 
     return [
         any(
@@ -140,6 +141,11 @@ def _matter(
         )
         for question in asked
     ]
+
+
+def _lacks(condition: Condition, columns: frozenset[str]) -> bool:
+    """Say whether an image lacks values that a condition uses: it may meet it."""
+    return not condition.columns <= columns
 
 
 def _images(question: Question) -> Iterable[str]:

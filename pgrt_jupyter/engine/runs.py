@@ -122,7 +122,7 @@ class Runs:
             group.succeeded(await self._replicas.run(group, work))
             if group.vigilance.is_due:
                 await self._preparation.attend(group)
-                if group.attentive:
+                if not group.covered:
                     self.changed(group)
         except PgrtError as error:
             await self._preparation.add_grants(group, error)

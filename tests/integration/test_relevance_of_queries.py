@@ -210,7 +210,8 @@ def test_a_condition_under_an_outer_join_counts_only_where_it_is_strict(live):
 def test_partitions_children_and_quoted_names(live):
     """Rows are judged by the names of their columns, in whatever member of a tree they are written."""
     setup = """
-        CREATE TABLE "Big Table" ("Key" int, "v%s" text, PRIMARY KEY ("Key", "v%s")) PARTITION BY RANGE ("Key");
+        CREATE TABLE "Big Table" ("Key" int, "v%s" text, PRIMARY KEY ("Key", "v%s"))
+          PARTITION BY RANGE ("Key");
         CREATE TABLE low ("v%s" text NOT NULL, "Key" int NOT NULL);
         ALTER TABLE "Big Table" ATTACH PARTITION low FOR VALUES FROM (0) TO (10);
         CREATE TABLE high PARTITION OF "Big Table" FOR VALUES FROM (10) TO (20);
@@ -240,7 +241,9 @@ def test_partitions_children_and_quoted_names(live):
 @pytest.mark.every_server
 def test_large_values_may_meet_anything(live):
     """Of a value over 5,000 bytes only a hash is known."""
-    watched = live(ITEMS, "SELECT id, length(large) AS l FROM items WHERE large LIKE 'a%' AND n = 1")
+    watched = live(
+        ITEMS, "SELECT id, length(large) AS l FROM items WHERE large LIKE 'a%' AND n = 1"
+    )
     watched.ignores("UPDATE items SET large = 'b' WHERE id = 1")
     watched.ignores("UPDATE items SET large = repeat('a', 6000), n = 2 WHERE id = 2")
     watched.follows("UPDATE items SET large = repeat('a', 6000) WHERE id = 1")
