@@ -155,6 +155,15 @@ def _simple(draft: _Draft) -> str:
     return f"SELECT {columns} FROM {draft.name(r)} AS a WHERE {draft.tests(r, 'a')}"
 
 
+def _chosen(draft: _Draft) -> str:
+    """Draw what most changes of a table do not matter to."""
+    tables = [r for r in draft.catalog.tables if not r.secured]
+    r = draft.rng.choice(tables or draft.catalog.tables)
+    draft.features.add(_kind(r))
+    shown = draft.rng.choice(["a.*", "a.*", "count(*)"])
+    return f"SELECT {shown} FROM {draft.name(r)} AS a WHERE {draft.tests(r, 'a')}"
+
+
 def _star(draft: _Draft) -> str:
     return f"TABLE {draft.name(draft.relation())}"
 
@@ -461,6 +470,10 @@ def _kind(relation: Relation) -> str:
 SHAPES: tuple[Callable[[_Draft], str | Query | None], ...] = (
     _simple,
     _simple,
+    _chosen,
+    _chosen,
+    _chosen,
+    _chosen,
     _star,
     _only,
     _row,

@@ -112,7 +112,10 @@ def test_a_partner_that_appears_behind_an_outer_join_refreshes(
     """A row that fails `IS NULL` after the join is what keeps another away."""
     leave_out(broken)
     db.execute("CREATE TABLE notes (id int PRIMARY KEY, about int, words text)")
-    sql = "SELECT o.id FROM orders AS o LEFT JOIN notes AS n ON n.about = o.id WHERE n.words IS NULL AND o.id < 9"
+    sql = (
+        "SELECT o.id FROM orders AS o LEFT JOIN notes AS n ON n.about = o.id"
+        " WHERE n.words IS NULL AND o.id < 9"
+    )
     with pgrt.Engine(dsn, throttle_ms=0) as engine:
         query = engine.sub("open", sql)
         look_at_rows()
