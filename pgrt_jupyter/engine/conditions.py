@@ -29,11 +29,12 @@ from . import analysis, predicates
 from .images import Stored
 from .model import Dependencies, Relation
 from .predicates import Condition
-from .sessions import Connection, reading
+from .sessions import Connection, read_at_once
 from .sql import load
 from .statement import Statement
 
 _NO_ROW = "{}"  # an image of NULLs
+_PINNED = sql.SQL("SET LOCAL search_path = pg_catalog, pg_temp")  # see pinning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +95,15 @@ def matter(connection: Connection, questions: Sequence[Question]) -> list[bool]:
     for number, question in enumerate(questions):
         conditions = question.conditions
         alike.setdefault((conditions.relation, conditions.columns), []).append(number)
-    with reading(connection):
-        connection.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")  # see pinning
-        for (_, columns), numbers in alike.items():
-            asked = [questions[number] for number in numbers]
-            for number, answer in zip(numbers, _matter(connection, columns, asked), strict=True):
-                answers[number] = answer
+    groups = [
+        _Look(columns, [questions[n] for n in numbers]) for (_, columns), numbers in alike.items()
+    ]
+    statements = [_PINNED, *(look.statement for look in groups)]
+    for look, rows, numbers in zip(
+        groups, read_at_once(connection, statements), alike.values(), strict=True
+    ):
+        for number, answer in zip(numbers, look.answers(rows), strict=True):
+            answers[number] = answer
     return answers
 
 
@@ -112,35 +116,42 @@ def changed(row: Stored) -> frozenset[str] | None:
     return frozenset(name for name in old.keys() | new.keys() if name not in same)
 
 
-def _matter(
-    connection: Connection, columns: tuple[tuple[str, str], ...], asked: Sequence[Question]
-) -> Iterable[bool]:
+class _Look:
     """Look once at all rows of questions about the same columns of a relation."""
-    images = list(dict.fromkeys(image for question in asked for image in _images(question)))
-    texts = list(
-        dict.fromkeys(
-            condition.sql
-            for question in asked
-            for place in question.conditions.places
-            for condition in place
-        )
-    )
-    met = dict(zip(images, _weigh(connection, columns, texts, images), strict=True))
-    known = {image: frozenset(_values(image)) for image in images}
-    index = {text: number for number, text in enumerate(texts)}
 
-    def holds(condition: Condition, image: str) -> bool:
-        lacks = _lacks(condition, known[image])
-        return lacks or met[image][index[condition.sql]] is True
+    def __init__(self, columns: Sequence[tuple[str, str]], asked: Sequence[Question]) -> None:
+        self._asked = asked
+        self._images = list(dict.fromkeys(image for one in asked for image in _images(one)))
+        self._texts = {
+            text: number
+            for number, text in enumerate(
+                dict.fromkeys(
+                    condition.sql
+                    for question in asked
+                    for place in question.conditions.places
+                    for condition in place
+                )
+            )
+        }
+        self.statement = _weigh(columns, self._texts, self._images)
 
-    return [
-        any(
-            all(holds(condition, image) for condition in place)
-            for place in question.conditions.places
-            for image in _images(question)
-        )
-        for question in asked
-    ]
+    def answers(self, rows: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """Say for each question whether a row of it matters, from what the server found."""
+        met = dict(zip(self._images, (row for (row,) in rows), strict=True))
+        known = {image: frozenset(_values(image)) for image in self._images}
+
+        def holds(condition: Condition, image: str) -> bool:
+            lacks = _lacks(condition, known[image])
+            return lacks or met[image][self._texts[condition.sql]] is True
+
+        return [
+            any(
+                all(holds(condition, image) for condition in place)
+                for place in question.conditions.places
+                for image in _images(question)
+            )
+            for question in self._asked
+        ]
 
 
 def _lacks(condition: Condition, columns: frozenset[str]) -> bool:
@@ -160,13 +171,10 @@ def _values(image: str) -> dict[str, Any]:
 
 
 def _weigh(
-    connection: Connection,
-    columns: Sequence[tuple[str, str]],
-    texts: Sequence[str],
-    images: Sequence[str],
-) -> list[Sequence[bool | None]]:
-    """Have the server look at images: which conditions does each meet?"""
-    statement = sql.SQL(load("conditions_weigh")).format(
+    columns: Sequence[tuple[str, str]], texts: Iterable[str], images: Sequence[str]
+) -> sql.Composed:
+    """Ask the server to look at images: which conditions does each meet?"""
+    return sql.SQL(load("conditions_weigh")).format(
         conditions=sql.SQL(", ").join(_parenthesised(texts)),
         images=sql.Literal(list(images)),
         columns=sql.SQL(", ").join(
@@ -175,8 +183,6 @@ def _weigh(
             for name, declaration in columns
         ),
     )
-    rows: list[Any] = connection.execute(statement).fetchall()
-    return [met for (met,) in rows]
 
 
 def _parenthesised(texts: Iterable[str]) -> Iterable[sql.Composable]:
@@ -213,8 +219,9 @@ class _Known:
             return False
         if not condition.strict:
             return True
-        ((met,),) = _weigh(self._connection, used, [condition.sql], [_NO_ROW])
-        return met is not True
+        of_nulls: Any = self._connection.execute(_weigh(used, [condition.sql], [_NO_ROW]))
+        ((met,),) = of_nulls.fetchall()
+        return met != [True]
 
 
 def _tree(connection: Connection, select: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -231,6 +231,29 @@ def reading(connection: Connection) -> Iterator[None]:
         raise
     # Undoes what a query set, and does not send what it notified; only locks outlive a transaction.
     connection.execute(b"ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()")
+
+
+def read_at_once(
+    connection: Connection, statements: Sequence[sql.Composable]
+) -> list[list[tuple[Any, ...]]]:
+    """Read in one READ ONLY transaction and one round trip; the statements must leave nothing behind.
+
+    They are composed to the end: only text without parameters may hold several.
+    """
+    whole = sql.SQL("; ").join([_BEGIN, *statements, sql.SQL("ROLLBACK")])
+    try:
+        cursor = connection.execute(whole)
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.execute(b"ROLLBACK")
+        raise
+    found: list[list[tuple[Any, ...]]] = []
+    more: bool | None = True
+    while more:
+        if cursor.description is not None:
+            found.append(cursor.fetchall())
+        more = cursor.nextset()
+    return found
 
 
 def unavailable(

@@ -176,7 +176,7 @@ def test_a_row_that_cannot_be_looked_at_refreshes(
     with pgrt.Engine(dsn, throttle_ms=0) as engine:
         query = engine.sub("new", "SELECT id FROM orders WHERE status = 'new' ORDER BY id")
         look_at_rows()
-        monkeypatch.setattr(conditions, "_matter", failing)
+        monkeypatch.setattr(conditions, "read_at_once", failing)
         db.execute("INSERT INTO orders VALUES (4, 'new')")
         with noticed(broken):
             wait_until(lambda: shows(query, db), patience(broken))
