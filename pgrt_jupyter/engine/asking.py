@@ -18,6 +18,7 @@ import psycopg
 from ..errors import FilterFailed, PgrtError
 from . import filters, frames, images
 from .group import Group
+from .lapses import TICK, Lapses
 from .model import RowChange
 from .relevance import Verdict, by_default_for_row
 from .server import Server
@@ -56,11 +57,16 @@ class Asking:
         self._previous: str | None = None  # the snapshot of the last pruning
         self._marked_until: str | None = None
         self._wanted = False
+        self._heard_at = 0.0
+        self._lapses = Lapses()
+        self._ticking: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
         """Note from when on images are to be read."""
+        if self._ticking is None:
+            self._tick()
         if self._since is None:
             try:
                 self._since = await self._server.run(images.now)
@@ -73,6 +79,7 @@ class Asking:
 
     def read_soon(self) -> None:
         """Read what is new and ask about it."""
+        self._heard_at = self._heard_at if self._wanted else asyncio.get_running_loop().time()
         self._wanted = True
         if self._reading is None or self._reading.done():
             self._reading = self._spawn(self._read())
@@ -104,7 +111,7 @@ class Asking:
     async def _read(self) -> None:
         """Read as long as there is news."""
         while self._wanted:
-            self._wanted = False
+            self._wanted, heard = False, self._heard_at
             asked = [group for group in self._owner.groups if group.rule is not None]
             tables = {m.oid: (m.schema, m.name) for group in asked for m in group.members}
             since = self._since
@@ -119,9 +126,19 @@ class Asking:
                 continue
             if self._since == since:
                 self._since = batch.snapshot
+            if self._lapses.is_late(heard, asyncio.get_running_loop().time()):
+                for group in {*asked, *self._attentive}:
+                    self._owner.changed(group)
+                continue
             for group in asked:
                 self._put(group, batch.images)
             self._weighing.put(self._attentive, batch.stored)
+
+    def _tick(self) -> None:
+        """Give a sign of life."""
+        loop = asyncio.get_running_loop()
+        self._lapses.ticked(loop.time())
+        self._ticking = loop.call_later(TICK, self._tick)
 
     @property
     def _attentive(self) -> list[Group]:
@@ -205,6 +222,8 @@ class Asking:
     def close(self) -> None:
         """Stop asking."""
         self._weighing.close()
+        if self._ticking is not None:
+            self._ticking.cancel()
         for task in list(self._tasks):
             task.cancel()
 

@@ -107,15 +107,6 @@ def matter(connection: Connection, questions: Sequence[Question]) -> list[bool]:
     return answers
 
 
-def changed(row: Stored) -> frozenset[str] | None:
-    """Name the columns that an update changed, those of hashed values included; None for all."""
-    if row.old is None or row.new is None:
-        return None
-    old, new = _values(row.old), _values(row.new)
-    same = {name for name in old.keys() & new.keys() if old[name] == new[name]}
-    return frozenset(name for name in old.keys() | new.keys() if name not in same)
-
-
 class _Look:
     """Look once at all rows of questions about the same columns of a relation."""
 
@@ -138,7 +129,7 @@ class _Look:
     def answers(self, rows: Sequence[tuple[Any, ...]]) -> list[bool]:
         """Say for each question whether a row of it matters, from what the server found."""
         met = dict(zip(self._images, (row for (row,) in rows), strict=True))
-        known = {image: frozenset(_values(image)) for image in self._images}
+        known = {image: frozenset(_columns_of(image)) for image in self._images}
 
         def holds(condition: Condition, image: str) -> bool:
             lacks = _lacks(condition, known[image])
@@ -164,10 +155,9 @@ def _images(question: Question) -> Iterable[str]:
     return (image for row in question.rows for image in (row.old, row.new) if image is not None)
 
 
-def _values(image: str) -> dict[str, Any]:
-    """Read an image so that 1.0 and 1.00 differ."""
-    values: dict[str, Any] = json.loads(image, parse_float=str, parse_int=str)
-    return values
+def _columns_of(image: str) -> Iterable[str]:
+    """List the columns whose values an image holds."""
+    return json.loads(image, parse_float=str, parse_int=str)
 
 
 def _weigh(

@@ -66,18 +66,12 @@ def by_default(change: Change, watch: Watched) -> Verdict:
     return Verdict.REFRESH if change.tags & watch.tags else Verdict.IGNORE
 
 
-def by_default_for_columns(changed: frozenset[int] | None, watch: Watched) -> Verdict:
-    """Decide from the tags of the columns that an update changed; None: a row came or went."""
-    if changed is None or watch.every_column:
-        return Verdict.REFRESH
-    return Verdict.REFRESH if changed & watch.tags else Verdict.IGNORE
-
-
 def by_default_for_row(change: RowChange, watch: Watched) -> Verdict:
     """Decide as `by_default`, from a row's images."""
-    is_update = change.operation == "update"
-    changed = frozenset(map(tag, change.changes)) if is_update else None
-    return by_default_for_columns(changed, watch)
+    if change.operation != "update" or watch.every_column:
+        return Verdict.REFRESH
+    changed = frozenset(map(tag, change.changes))
+    return Verdict.REFRESH if changed & watch.tags else Verdict.IGNORE
 
 
 def by_conditions(

@@ -7,7 +7,7 @@ that fails again runs, like any query whose change could not be decided.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -16,8 +16,6 @@ from . import conditions
 from .conditions import Question
 from .group import Group
 from .images import Stored
-from .interest import tag
-from .relevance import Verdict, by_default_for_columns
 from .server import Server
 
 _Asked = list[tuple[Group, Question]]
@@ -41,11 +39,9 @@ class Weighing:
     def put(self, groups: Collection[Group], stored: Sequence[Stored]) -> None:
         """Have each attentive query's conditions looked at for the rows that concern it."""
         by_role: dict[Conninfo, _Asked] = {}
-        rows: dict[int, list[tuple[Stored, frozenset[int] | None]]] = {}
-        for row in stored if groups else ():
-            names = conditions.changed(row)
-            tags = None if names is None else frozenset(map(tag, names))
-            rows.setdefault(row.relation, []).append((row, tags))
+        rows: dict[int, list[Stored]] = {}
+        for row in stored:
+            rows.setdefault(row.relation, []).append(row)
         for group in groups:
             questions = _questions(group, rows)
             if group.throttle.dirty:
@@ -92,21 +88,15 @@ class Weighing:
             task.cancel()
 
 
-def _questions(
-    group: Group, rows: dict[int, list[tuple[Stored, frozenset[int] | None]]]
-) -> list[Question]:
-    """Ask about the rows that concern a query: of its tables, and with a column changed that it reads."""
-    questions = []
-    for member, found in rows.items():
-        watch = group.watches.get(member)
-        known = group.conditions.get(watch.relation) if watch is not None else None
-        if watch is None or known is None:
-            continue
-        concerned = tuple(
-            row
-            for row, tags in found
-            if by_default_for_columns(tags, watch.watched) is not Verdict.IGNORE
-        )
-        if concerned:
-            questions.append(Question(known, concerned))
-    return questions
+def _questions(group: Group, rows: Mapping[int, Sequence[Stored]]) -> list[Question]:
+    """Ask about the rows of the tables a query reads.
+
+    Which columns changed is not looked at: the trigger compared them byte for byte, and images show neither
+    -0 nor the blanks of a json.
+    """
+    watched = ((group.watches.get(member), found) for member, found in rows.items())
+    return [
+        Question(group.conditions[watch.relation], tuple(found))
+        for watch, found in watched
+        if watch is not None and watch.relation in group.conditions
+    ]

@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 import pgrt_jupyter as pgrt
 from pgrt_jupyter.engine import conditions, vigilance
 from pgrt_jupyter.engine.group import Group
+from pgrt_jupyter.engine.lapses import Lapses
 from pgrt_jupyter.testing import wait_until
 
 QUIET = 0.2  # seconds in which a needless run would have begun
@@ -249,6 +250,18 @@ def test_large_values_may_meet_anything(live):
     watched.follows("UPDATE items SET large = repeat('a', 6000) WHERE id = 1")
 
 
+def test_what_an_image_does_not_show_runs_the_query(live):
+    """Images show neither -0 nor the blanks of a json; triggers compare bytes."""
+    setup = """
+        CREATE TABLE seen (id int PRIMARY KEY, k int, f float8, j json, large text);
+        INSERT INTO seen VALUES (1, 1, 0, '{}', repeat('a', 6000)), (2, 2, 0, '{}', '')
+    """
+    watched = live(setup, "SELECT f, j, right(large, 9) AS tail FROM seen WHERE k = 1")
+    for change in ("f = '-0'", "j = '{ }'", "large = repeat('b', 6000)"):
+        watched.ignores(f"UPDATE seen SET {change} WHERE k = 2")
+        watched.follows(f"UPDATE seen SET {change} WHERE k = 1")
+
+
 @pytest.mark.every_server
 @pytest.mark.parametrize(
     ("setup", "sql"),
@@ -362,6 +375,14 @@ def test_rows_that_cannot_be_looked_at_run_the_query(live, monkeypatch):
         watched.follows(f"UPDATE items SET state = '{number}' WHERE id = 4")
     assert not watched.group.attentive
     watched.follows("UPDATE items SET state = 'plain' WHERE id = 4")
+
+
+def test_images_that_may_be_forgotten_run_the_query(live, monkeypatch):
+    """A kernel that was stopped for long hears of changes whose images are gone."""
+    watched = live(ITEMS, MINE, [3])
+    monkeypatch.setattr(Lapses, "is_late", lambda self, heard, now: True)
+    watched.db.execute("CREATE RULE gone AS ON INSERT TO _pgrt.changes DO INSTEAD NOTHING")
+    watched.follows("UPDATE items SET state = 'x' WHERE id = 3")
 
 
 def test_a_renamed_column_is_not_mistaken_for_another(live):
