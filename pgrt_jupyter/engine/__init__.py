@@ -8,6 +8,9 @@ The journey of a change, one way:
   waited for, so that triggers are silent otherwise.
 - `relevance` decides whether a change matters, with `filters`, `images` and `asking` where the user
   gave a filter, and `rounds`, which says when images are read.
+- `vigilance` says whether a query without a filter is worth having its changed rows looked at, `predicates`
+  and `expressions` find in its text which rows cannot matter, `conditions` has the server judge and
+  `weighing` runs what a row matters to.
 - `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame and `diff` compares.
 - `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,
   `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the

@@ -66,12 +66,12 @@ def analyse(
             path = sql.SQL(", ").join(names) if search_path else sql.Literal("")
             connection.execute(sql.SQL("SET LOCAL search_path = {}").format(path))
         described = _describe(connection, statement)
-        function = _create_function(connection, statement, described.parameter_oids)
+        function = create_function(connection, statement, described.parameter_oids)
         schemas = _schemas(connection)
         connection.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")  # see pinning
         dependencies = _dependencies(connection, function, described, schemas)
         literals = _literals(connection, statement, described.parameter_oids)
-        definitions = _fingerprint(connection, dependencies.fingerprint_oids)
+        definitions = fingerprint_here(connection, dependencies.fingerprint_oids)
     return Analysed(dependencies, statement.bound(literals), definitions, schemas=_lasting(schemas))
 
 
@@ -83,7 +83,7 @@ def with_values(
         if _lasting(_schemas(connection)) != known.schemas:
             return None
         connection.execute(b"SET LOCAL search_path = pg_catalog, pg_temp")  # see pinning
-        if _fingerprint(connection, known.fingerprint) != known.fingerprint:
+        if fingerprint_here(connection, known.fingerprint) != known.fingerprint:
             return None
         literals = _literals(connection, statement, known.dependencies.parameter_types)
     return replace(known, select=statement.bound(literals))
@@ -113,10 +113,11 @@ def fingerprint(connection: Connection, oids: Iterable[int]) -> dict[int, str]:
     A relation goes by its oid, a function by its oid negated.
     """
     with pinned(connection):
-        return _fingerprint(connection, oids)
+        return fingerprint_here(connection, oids)
 
 
-def _fingerprint(connection: Connection, oids: Iterable[int]) -> dict[int, str]:
+def fingerprint_here(connection: Connection, oids: Iterable[int]) -> dict[int, str]:
+    """Read it in the transaction that is open."""
     wanted = sorted(oids)
     given = {
         "oids": [oid for oid in wanted if oid > 0],
@@ -186,10 +187,10 @@ def _guess(connection: Connection, values: Sequence[Any]) -> list[int]:
     return oids
 
 
-def _create_function(
+def create_function(
     connection: Connection, statement: Statement, parameter_oids: Sequence[int]
 ) -> int:
-    """Make the temporary function; raises QueryRefused for what is not a query."""
+    """Make the temporary function that holds a query; raises QueryRefused for what is not one."""
     types = _type_names(connection, parameter_oids)
     # The query has passed the parser alone; the names of types are the server's own text.
     create = sql.SQL(
@@ -222,7 +223,8 @@ def _create_function(
 def _type_names(connection: Connection, oids: Sequence[int]) -> list[LiteralString]:
     """Have the server write the names of types."""
     rows: list[Any] = connection.execute(
-        "SELECT pg_catalog.format_type(t, NULL)"
+        # -1, not NULL: `character` is of length 1, and `bpchar` of any.
+        "SELECT pg_catalog.format_type(t, -1)"
         " FROM pg_catalog.unnest(%s::pg_catalog.oid[]) WITH ORDINALITY AS u(t, n) ORDER BY n",
         (list(oids),),
     ).fetchall()

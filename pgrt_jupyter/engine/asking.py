@@ -19,9 +19,11 @@ import psycopg
 from ..errors import FilterFailed, PgrtError
 from . import filters, frames, images
 from .group import Group
+from .lapses import TICK, Lapses
 from .model import RowChange
 from .relevance import Verdict, by_default_for_row
 from .server import Server
+from .weighing import Weighing
 from .workers import alone
 
 log = logging.getLogger("pgrt_jupyter")
@@ -54,17 +56,23 @@ class Asking:
     def __init__(self, server: Server, owner: Owner) -> None:
         self._server = server
         self._owner = owner
+        self._weighing = Weighing(server, owner)
         self._since: str | None = None
         self._previous: str | None = None  # the snapshot of the last pruning
         self._pruned_at = 0.0
         self._marked_until: str | None = None
         self._wanted = False
         self._awaiting: list[asyncio.Future[frozenset[int] | None]] = []  # the next reading
+        self._heard_at = 0.0
+        self._lapses = Lapses()
+        self._ticking: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
         """Note from when on images are to be read."""
+        if self._ticking is None:
+            self._tick()
         if self._since is None:
             try:
                 self._since = await self._server.run(images.now)
@@ -77,6 +85,7 @@ class Asking:
 
     def read_soon(self) -> None:
         """Read what is new and ask about it."""
+        self._heard_at = self._heard_at if self._wanted else asyncio.get_running_loop().time()
         self._wanted = True
         if self._reading is None or self._reading.done():
             self._reading = self._spawn(self._read())
@@ -121,19 +130,19 @@ class Asking:
     async def _read(self) -> None:
         """Read as long as there is news."""
         while self._wanted:
-            self._wanted = False
+            self._wanted, heard = False, self._heard_at
             awaiting, self._awaiting = self._awaiting, []
             found = None
             try:
-                found = await self._read_once()
+                found = await self._read_once(heard)
             finally:
                 for future in awaiting:
                     if not future.done():
                         future.set_result(found)
 
-    async def _read_once(self) -> frozenset[int] | None:
-        """Read for every filter, and ask them."""
-        asked = [group for group in self._owner.groups if group.rule is not None]
+    async def _read_once(self, heard: float) -> frozenset[int] | None:
+        """Read for every query that looks at rows; what was heard of then may have been forgotten since."""
+        asked = self._filtered
         tables = {m.oid: (m.schema, m.name) for group in asked for m in group.members}
         since = self._since
         try:
@@ -142,15 +151,42 @@ class Asking:
             batch = await self._server.run(partial(images.read, since=since, tables=tables))
         except Exception as error:  # whatever it is, the queries run again
             log.info("row images could not be read: %s", error)
-            for group in asked:
-                group.covered = group.quiet = False  # the run has what follows it announced
-                self._owner.changed(group)
+            self._run_all({*asked, *self._attentive})
+            self._weighing.give_up(self._attentive)
             return None
         if self._since == since:
             self._since = batch.snapshot
+        if self._lapses.is_late(heard, asyncio.get_running_loop().time()):
+            self._run_all({*asked, *self._attentive})
+            return None
         for group in asked:
             self._put(group, batch.images)
-        return frozenset(image.relation for image in batch.images)
+        for group in self._filtered - asked:  # its images may have been among those of others
+            self._owner.changed(group)
+        self._weighing.put(self._attentive, batch.stored)
+        return frozenset(image.relation for image in batch.stored)
+
+    def _run_all(self, groups: Collection[Group]) -> None:
+        """Have queries run whose images are not to be had, and what follows the run announced."""
+        for group in groups:
+            group.covered = group.quiet = False
+            self._owner.changed(group)
+
+    def _tick(self) -> None:
+        """Give a sign of life."""
+        loop = asyncio.get_running_loop()
+        self._lapses.ticked(loop.time())
+        self._ticking = loop.call_later(TICK, self._tick)
+
+    @property
+    def _filtered(self) -> set[Group]:
+        """List the queries with a filter."""
+        return {group for group in self._owner.groups if group.rule is not None}
+
+    @property
+    def _attentive(self) -> list[Group]:
+        """List the queries that look at rows now: one that began while they were read looks at them, too."""
+        return [group for group in self._owner.groups if group.attentive]
 
     def _put(self, group: Group, found: Sequence[images.Image]) -> None:
         """Ask one query's filter about the images that concern it."""
@@ -232,6 +268,9 @@ class Asking:
 
     def close(self) -> None:
         """Stop asking."""
+        self._weighing.close()
+        if self._ticking is not None:
+            self._ticking.cancel()
         for task in list(self._tasks):
             task.cancel()
 

@@ -20,6 +20,7 @@ _LISTS = (pg.AEXPR_IN, pg.AEXPR_OP_ANY, pg.AEXPR_OP_ALL)
 _RANGES = (pg.AEXPR_BETWEEN, pg.AEXPR_NOT_BETWEEN)
 _PAIRS = (pg.AEXPR_OP, pg.AEXPR_DISTINCT, pg.AEXPR_NOT_DISTINCT)
 _AGGREGATES = frozenset(("count", "sum", "avg", "min", "max", "bool_and", "bool_or", "array_agg"))
+_PLACES = frozenset(("location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end"))
 _CLOCK = re.compile(r"now|today|tomorrow|yesterday", re.IGNORECASE)  # times that are read as such
 
 
@@ -92,7 +93,7 @@ def _is_comparison(expression: pg.A_Expr, is_variable: Callable[[pg.Node], bool]
 
     kind, right = expression.kind, expression.rexpr
     if kind in _LIKES:
-        pattern = content(right)
+        pattern = _uncast(right)
         text = pattern.sval.sval if isinstance(pattern, pg.A_Const) else "\\"
         return is_operand(expression.lexpr) and "\\" not in text
     if kind in (*_LISTS, *_RANGES):
@@ -112,6 +113,24 @@ def _is_constant(node: pg.Node) -> bool:
     if isinstance(inner, pg.A_Const):
         return not (inner.HasField("sval") and _CLOCK.search(inner.sval.sval))
     return isinstance(inner, pg.ParamRef)
+
+
+def _uncast(node: pg.Node) -> Any:
+    """Give what is cast; a parameter's value is written as a literal of its type."""
+    inner = content(node)
+    return _uncast(inner.arg) if isinstance(inner, pg.TypeCast) else inner
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Compare parts of parse trees, wherever in their texts they stand."""
+    copies = []
+    for node in (one, other):
+        copies.append(copy := type(node)())
+        copy.CopyFrom(node)
+        for part in walk(copy):
+            for name in _PLACES.intersection(part.DESCRIPTOR.fields_by_name):
+                part.ClearField(name)
+    return bool(copies[0] == copies[1])
 
 
 def conjuncts(node: pg.Node) -> Iterator[pg.Node]:

@@ -20,6 +20,7 @@ from . import frames
 from .analysis import Analysed
 from .backoff import Backoff
 from .capture import Member
+from .conditions import Conditions
 from .filters import Filter
 from .interest import Need
 from .model import Dependencies, Refresh, Snapshot, Status
@@ -28,6 +29,7 @@ from .refresh import Backend, Difference, Outcome, Query
 from .relevance import Verdict, Watched, by_default, watched
 from .statement import Statement
 from .throttle import Throttle
+from .vigilance import Mode, Vigilance
 
 _PLAIN = (str, int, float, bool, Decimal, date, datetime, UUID)  # their repr says all about them
 
@@ -114,6 +116,11 @@ class Group:
     poll_timer: asyncio.TimerHandle | None = None
     next_run: list[asyncio.Future[None]] = field(default_factory=list)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a filter is asked in order
+    conditions: Mapping[int, Conditions] = field(
+        default_factory=dict
+    )  # by relation, where attentive
+    vigilance: Vigilance = field(default_factory=Vigilance)
+    told: bool = False  # of a change, since the last run, that conditions might have told apart
     questions: int = 0  # how many wait for the filter
     unanswered: bool = False  # the filter takes too long; changes refresh meanwhile
 
@@ -191,7 +198,7 @@ class Group:
                 Need(
                     family=watch.family,
                     tags=watch.watched.tags,
-                    every_column=watch.watched.every_column or self._has_function,
+                    every_column=watch.watched.every_column or self.has_function,
                     rows=rows,
                     quiet=rows and self.quiet,
                 )
@@ -199,32 +206,79 @@ class Group:
         return needs
 
     def asks_about(self, relation: int) -> bool:
-        """Say whether a filter is asked about changes of a relation the query reads."""
-        return self.rule is not None and self.rule.concerns(relation)
+        """Say whether images of a relation's rows decide whether a change matters."""
+        if self.rule is not None:
+            return self.rule.concerns(relation)
+        return self.attentive and relation in self.conditions
 
     @property
-    def _has_function(self) -> bool:
+    def has_function(self) -> bool:
+        """Say whether a function of the user's is asked about every change."""
         return self.rule is not None and self.rule.function is not None
+
+    @property
+    def looks_at_rows(self) -> bool:
+        """Say whether images of any table's rows are asked for."""
+        return any(self.asks_about(watch.relation) for watch in self.watches.values())
 
     @property
     def _keeps_images(self) -> bool:
         """Say whether images are written of whatever changes."""
         return all(self.asks_about(watch.relation) for watch in self.watches.values())
 
+    @property
+    def attentive(self) -> bool:
+        """Say whether changed rows are looked at to see whether they can matter."""
+        return self.rule is None and self.vigilance.mode is Mode.ATTENTIVE
+
     def verdict(self, change: Change) -> Verdict:
-        """Decide about a notification; UNSURE here means: ask the filter about the row images."""
+        """Decide about a notification; UNSURE here means: look at the row images, or ask the filter."""
         watch = self.watches[change.relation]
-        if self.rule is None or not self.asks_about(watch.relation):
+        if not self.asks_about(watch.relation) or (self.attentive and self.error is not None):
             return _refreshing(by_default(change, watch.watched))
-        if self.rule.function is None:
+        if not self.has_function:
             if by_default(change, watch.watched) is Verdict.IGNORE:
                 return Verdict.IGNORE
             if self.throttle.dirty:
                 return Verdict.REFRESH
         return Verdict.UNSURE if change.images else Verdict.REFRESH
 
+    def note(self, change: Change) -> None:
+        """Note a change that the query runs for: whether that was in vain is seen afterwards."""
+        if self.attentive and self.asks_about(self.watches[change.relation].relation):
+            self.looked(mattered=True)
+        self.told = True
+
+    def attend(self, conditions: Mapping[int, Conditions]) -> None:
+        """Look at changed rows from now on; a run follows, since the keys to hold are others."""
+        self.conditions = conditions
+        if conditions:
+            self.vigilance.attend()
+            self.covered = False
+        else:
+            self.vigilance.give_up()
+
+    def looked(self, *, mattered: bool) -> bool:
+        """Note what looking at rows came to; True: it ends with a run for what may be on its way."""
+        return self._ended(self.vigilance.weighed(mattered=mattered))
+
+    def could_not_look(self) -> None:
+        """Note that rows could not be looked at; a run follows."""
+        self._ended(self.vigilance.failed())
+
+    def _ended(self, ended: bool) -> bool:
+        self.covered = self.covered and not ended
+        return ended
+
+    def forget_conditions(self) -> None:
+        """Look at no rows until it is known anew what can be told about them; a run follows."""
+        self.conditions, self.vigilance, self.told = {}, Vigilance(), False
+
     def succeeded(self, outcome: Outcome) -> None:
         """Take the outcome of a run; an equal result changes nothing but its age."""
+        if self.told and not self.attentive:
+            self.vigilance.ran(vain=outcome.snapshot is None)
+        self.told = False
         self.refresh_count += 1
         self.refreshed_at = outcome.ran_at
         self.error = None

@@ -51,11 +51,27 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Hold one changed row as its trigger wrote it: JSON objects without the values that are hashed."""
+
+    relation: int
+    operation: str
+    old: str | None
+    new: str | None
+
+    @property
+    def is_mark(self) -> bool:
+        """Say whether it only tells that something changed: a truncate, or too many rows."""
+        return self.old is None and self.new is None
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Pair what was read with the snapshot to read from next."""
 
     snapshot: str
-    images: tuple[Image, ...]
+    images: tuple[Image, ...]  # of the relations that were asked for
+    stored: tuple[Stored, ...] = ()  # of all
 
 
 def now(connection: Connection) -> str:
@@ -75,7 +91,10 @@ def read(connection: Connection, since: str, tables: Mapping[int, tuple[str, str
             mine = [row[2:] for row in rows if row[1] == oid]
             if mine:
                 images += _typed(connection, oid, mine)
-    return Batch(snapshot, tuple(images))
+    stored = tuple(
+        Stored(row[1], _OPERATIONS[row[2]], row[3], row[5]) for row in rows if row[1] is not None
+    )
+    return Batch(snapshot, tuple(images), stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ from .workers import alone
 
 _TRIES = 4  # for a key that a trigger happens to be trying
 _LOOK_SECONDS = 1.0  # how often to look whether the machine was suspended
-_STOPPED = 20.0  # seconds of not being run after which row images may have been pruned unread
 _NAP = 0.5  # seconds of sleep that are none of the clocks' inaccuracy
 _POOLER_SECONDS = 2.0  # for a notification by way of a pooler that has answered everything else
 _POOLED = "A connection pooler in transaction mode is in between; it delivers no notifications."
@@ -371,16 +370,11 @@ class Listener:
                     self._end(str(error))
 
     async def _rest(self) -> None:
-        """Wait for the next proof; after a suspended machine has woken up it is due at once.
-
-        A process that was stopped for long begins anew: what it was to read may not be there any more.
-        """
+        """Wait for the next proof; after a suspended machine has woken up it is due at once."""
         loop = asyncio.get_running_loop()
         due, asleep = loop.time() + self._pulse.interval, _time_asleep()
-        while (left := due - (looked := loop.time())) > 0 and _time_asleep() - asleep < _NAP:
+        while (left := due - loop.time()) > 0 and _time_asleep() - asleep < _NAP:
             await asyncio.sleep(min(left, _LOOK_SECONDS))
-            if loop.time() - looked > _STOPPED:
-                self._end(f"this process was stopped for {loop.time() - looked:.0f} s")
 
     def _end(self, reason: str) -> None:
         """Report the loss once; before it has opened, `open` raises instead."""

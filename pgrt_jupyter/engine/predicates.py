@@ -32,6 +32,7 @@ from .expressions import (
     has_plain_output,
     is_condition,
     is_safe,
+    is_same,
     walk,
 )
 
@@ -162,7 +163,8 @@ class _Select:
             items = {self._item_of(column) for column in columns_of(conjunct)}
             item = items.pop() if len(items) == 1 else None
             if item is not None and item in below and is_condition(conjunct):
-                item.conditions.append(_condition(conjunct, below[item]))
+                condition = _condition(conjunct, below[item])
+                item.conditions += [condition] if condition is not None else []
 
     def _item_of(self, column: pg.ColumnRef) -> _Item | None:
         """Find the item a column is of; None when that is not certain."""
@@ -194,8 +196,8 @@ def _selects(node: Any, is_outermost: bool) -> Iterator[tuple[pg.SelectStmt, boo
             yield from _selects(child, is_outermost)
 
 
-def _condition(node: pg.Node, strict: bool) -> Condition:
-    """Write a condition as SQL about the row `r`."""
+def _condition(node: pg.Node, strict: bool) -> Condition | None:
+    """Write a condition as SQL about the row `r`; None where the text would not mean the same."""
     copy = pg.Node()
     copy.CopyFrom(node)
     names = set()
@@ -206,7 +208,10 @@ def _condition(node: pg.Node, strict: bool) -> Condition:
         column.fields.add().string.sval = name
     tree = postgast.parse("SELECT 1")
     tree.stmts[0].stmt.select_stmt.target_list[0].res_target.val.CopyFrom(copy)
-    return Condition(postgast.deparse(tree).removeprefix("SELECT "), frozenset(names), strict)
+    text = postgast.deparse(tree)
+    if not is_same(postgast.parse(text).stmts[0].stmt, tree.stmts[0].stmt):
+        return None
+    return Condition(text.removeprefix("SELECT "), frozenset(names), strict)
 
 
 def _tables_outside_selects(node: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Hashable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,12 +16,14 @@ import psycopg
 
 from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
-from . import analysis, capture, filters
+from . import analysis, capture, conditions, filters
 from .group import Group, Spec
 from .roster import Roster
 from .server import Server
 from .sessions import Connection, translated
 from .sql import load
+
+log = logging.getLogger("pgrt_jupyter")
 
 # Analysis needs a temporary function: not in a read-only session, without TEMPORARY, on a standby.
 _ON_STANDBY = "0A000"
@@ -79,8 +82,37 @@ class Preparation:
             group.rule = await self._rule(group.spec, analysed)
         group.analysed = analysed
         group.covered = False
+        attentive = group.attentive
+        group.forget_conditions()
         await self.ensure_capture(group)
+        if attentive:
+            group.attend(await self._conditions(group))
         group.reanalyse = False
+
+    async def attend(self, group: Group) -> None:
+        """Find out which rows can matter to a query, and have it look at them if any cannot.
+
+        What is known of its tables is made sure of before: putting triggers there changed them.
+        """
+        if group.rule is None and await self.is_redefined(group):
+            await self.again(group)
+        group.attend(await self._conditions(group))
+
+    async def _conditions(self, group: Group) -> dict[int, conditions.Conditions]:
+        """Find out which rows can matter; of the tables that are not named, all can."""
+        if group.rule is not None:
+            return {}
+        work = partial(
+            conditions.find,
+            select=group.analysed.select,
+            dependencies=group.analysed.dependencies,
+            fingerprint=group.analysed.fingerprint,
+        )
+        try:
+            return await self._server.run(work, group.spec.conninfo)
+        except (PgrtError, psycopg.Error) as error:
+            log.info("changed rows are not looked at: %s", error)
+            return {}
 
     async def is_redefined(self, group: Group) -> bool:
         """Say whether anything the query reads is not what it was when it was analysed."""

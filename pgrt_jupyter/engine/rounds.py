@@ -69,7 +69,7 @@ class Rounds:
         found = await self._read(group)
         while found:
             await asyncio.sleep(min(group.throttle.interval, LONGEST))
-            if group.closed or group.paused:
+            if group.closed or group.paused or not group.looks_at_rows:
                 return False
             found = await self._read(group)
         return found is not None

@@ -121,6 +121,10 @@ class Runs:
                 await asyncio.shield(self._attention.cover(group))
             work = partial(refresh.run, query=group.query, previous=group.snapshot)
             group.succeeded(await self._replicas.run(group, work))
+            if group.vigilance.is_due:
+                await self._preparation.attend(group)
+                if not group.covered:
+                    self.changed(group)
         except PgrtError as error:
             await self._preparation.add_grants(group, error)
             self._failed(group, error)

@@ -182,6 +182,7 @@ class Runtime:
             for group in self._roster.watching(change.relation):
                 verdict = group.verdict(change)
                 if verdict is Verdict.REFRESH:
+                    group.note(change)
                     due.add(group)
                 if verdict is not Verdict.IGNORE and self._asks(group, change):
                     asked.add(group)
@@ -194,9 +195,9 @@ class Runtime:
 
     def _asks(self, group: Group, change: Change) -> bool:
         """Say whether images are to be read for a query; a truncate has none to show to a function."""
-        if group.rule is None or not group.asks_about(group.watches[change.relation].relation):
+        if not group.asks_about(group.watches[change.relation].relation):
             return False
-        if group.rule.function is not None and change.operation is Operation.TRUNCATE:
+        if group.has_function and change.operation is Operation.TRUNCATE:
             self._asking.ask_about_truncate(group, change.relation)
         return True
 

@@ -296,6 +296,29 @@ class _End:
                 raise error_from_result(answer, encoding=self._connection.info.encoding)
 
 
+def read_at_once(
+    connection: Connection, statements: Sequence[sql.Composable]
+) -> list[list[tuple[Any, ...]]]:
+    """Read in one READ ONLY transaction and one round trip; the statements must leave nothing behind.
+
+    They are composed to the end: only text without parameters may hold several.
+    """
+    whole = sql.SQL("; ").join([_BEGIN, *statements, sql.SQL("ROLLBACK")])
+    try:
+        cursor = connection.execute(whole)
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.execute(b"ROLLBACK")
+        raise
+    found: list[list[tuple[Any, ...]]] = []
+    more: bool | None = True
+    while more:
+        if cursor.description is not None:
+            found.append(cursor.fetchall())
+        more = cursor.nextset()
+    return found
+
+
 def unavailable(
     error: Exception, conninfo: Conninfo, sqlstate: str | None = None
 ) -> ServerUnavailable:

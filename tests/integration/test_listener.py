@@ -14,7 +14,6 @@ import pytest
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter import api
-from pgrt_jupyter.engine import listener
 from pgrt_jupyter.engine.listener import CannotListen, Listener, Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
 from pgrt_jupyter.testing import wait_until
@@ -228,19 +227,6 @@ def test_ending_while_the_loop_is_busy_closes_all_connections(dsn: str, db: Conn
         wait_until(lambda: db.execute(ours).fetchone() == (0,))
     finally:
         gc.enable()
-
-
-def test_an_engine_that_was_stopped_for_long_begins_anew(
-    dsn: str, db: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Images of rows may have been pruned before it could read them, so everything runs again."""
-    monkeypatch.setattr(listener, "_STOPPED", 1.5)
-    with pgrt.Engine(dsn, throttle_ms=0) as engine:
-        query = engine.sub("orders", ORDERS)
-        runs, (before,) = query.refresh_count, listening(db)
-        engine._loop.post(time.sleep, 3)
-        wait_until(lambda: query.refresh_count > runs and query.status == "live")
-        assert listening(db) != [before]
 
 
 def test_strangers_on_the_channel_do_no_harm(engine: pgrt.Engine, db: Connection) -> None:

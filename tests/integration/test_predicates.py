@@ -6,6 +6,7 @@ neither image of the row matters, the server must give the same result before an
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,7 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgrt_jupyter.engine import analysis, conditions
+from pgrt_jupyter.engine.conditions import Question
+from pgrt_jupyter.engine.images import Stored
 from pgrt_jupyter.engine.predicates import Occurrence, occurrences
+from pgrt_jupyter.engine.statement import parse
 
 TABLES: Mapping[str, tuple[str, ...]] = {
     "a": ("id", "k", "n", "t", "flag"),
@@ -99,6 +104,41 @@ def test_rows_that_meet_no_condition_do_not_matter(database: Any, seed: int) -> 
                 skipped[query] += 1
                 assert result(database, query) == before, (query, table, images)
     assert len(skipped) > len(QUERIES) // 2, "the conditions that were found skip next to nothing"
+
+
+@pytest.mark.every_server
+@pytest.mark.parametrize("seed", range(10, 13))
+def test_rows_that_the_engine_takes_not_to_matter_do_not(database: Any, seed: int) -> None:
+    """The whole way, from analysis to the look at a row's images."""
+    chance = random.Random(seed)
+    judged: Counter[str] = Counter()
+    analysed = {query: analysis.analyse(database, parse(query)) for query in QUERIES}
+    known = {
+        query: conditions.find(database, one.select, one.dependencies, one.fingerprint)
+        for query, one in analysed.items()
+    }
+    oids = dict(
+        database.execute("SELECT relname::text, oid FROM pg_class WHERE relname IN ('a', 'b')")
+    )
+    for _ in range(25):
+        fill(database, chance)
+        for query in QUERIES:
+            before = result(database, query)
+            table, images = change(database, chance)
+            oid = oids[table]
+            named = {relation.oid for relation in analysed[query].dependencies.relations}
+            if oid not in named:
+                needless = True
+            elif oid in known[query]:
+                old, new = (json.dumps(image) for image in (images[0], images[-1]))
+                question = Question(known[query][oid], (Stored(oid, "update", old, new),))
+                needless = conditions.matter(database, [question]) == [False]
+            else:
+                needless = False
+            if needless:
+                judged[query] += oid in named
+                assert result(database, query) == before, (query, table, images)
+    assert len(+judged) > len(QUERIES) // 2, "hardly a row is taken not to matter"
 
 
 def fill(database: Any, chance: random.Random) -> None:

@@ -35,7 +35,7 @@ from . import compare, faults, queries, schemas, writes
 from .coverage import Coverage
 from .definitions import Definitions
 from .queries import Query
-from .world import PULSE, Cluster, Live, World
+from .world import LOOKING, PULSE, Cluster, Live, World
 
 STEPS = 30
 SUBSCRIPTIONS = 5
@@ -59,13 +59,16 @@ class Tally:
     steps: int = 0
     faults: int = 0
     comparisons: int = 0
+    looked: int = 0  # at changed rows, for one query
+    spared: int = 0  # runs, since they did not matter
     mismatches: int = 0
     coverage: Coverage = field(default_factory=Coverage)
 
     def __str__(self) -> str:
         return (
             f"{self.examples} examples, {self.steps} steps, {self.faults} faults,"
-            f" {self.comparisons} comparisons, {self.mismatches} mismatches"
+            f" {self.comparisons} comparisons, {self.looked} looks at rows, {self.spared} runs spared,"
+            f" {self.mismatches} mismatches"
         )
 
 
@@ -90,7 +93,10 @@ class Example:
         as_owner, drawn = rng.random() < 0.4, rng.random() < 0.5
         self.calm = drawn if calm is None else calm
         networked = not self.calm and rng.random() < 0.6
-        self.world = World(cluster, as_owner=as_owner, audits=not self.calm, networked=networked)
+        look = Random(f"{seed}.looking").choice(["at once", *LOOKING])
+        self.world = World(
+            cluster, as_owner=as_owner, audits=not self.calm, networked=networked, looking=look
+        )
         self._rng = rng
 
     def run(self) -> None:
@@ -106,6 +112,8 @@ class Example:
             finally:
                 faulthandler.cancel_dump_traceback_later()
                 watching.stop()
+                self.tally.looked += len(self.world.looked)
+                self.tally.spared += self.world.looked.count(False)
             self._shut_down()
 
     # -- the beginning and the end
@@ -385,7 +393,8 @@ class Example:
             for r in world.catalog().relations
         )
         raise Mismatch(
-            f"seed {self.seed}, {'calm, ' if self.calm else ''}steps {_ranges(self.steps)},"
+            f"seed {self.seed}, {'calm, ' if self.calm else ''}looking {world.looking},"
+            f" steps {_ranges(self.steps)},"
             f" PostgreSQL {world.version}\n{reason}\n"
             f"-- schema\n{tables}\n-- last events\n" + "\n".join([*world.events][-200:])
         )

@@ -77,7 +77,17 @@ class _Draft:
         forms = [f"{this} = {value}", f"{this} IS NOT NULL", f"{this} IS DISTINCT FROM {value}"]
         if column.type not in ("boolean",):
             forms += [f"{this} <= {value}", f"{this} IN ({value}, {literal(self.rng, column)})"]
+            forms += [f"{this} = {value}", f"{this} BETWEEN {value} AND {value}"]
+        if column.type == "text":
+            forms += [f"{this} LIKE 'a%'", f"{this} NOT LIKE '_'"]
+        forms += [f"{this} IS NULL", f"NOT ({this} = {value} OR {this} IS NULL)"]
         return self.rng.choice(forms)
+
+    def tests(self, relation: Relation, alias: str) -> str:
+        """Draw conditions that a row has to meet, mostly such as leave rows out."""
+        drawn = [self.test(relation, alias) for _ in range(self.rng.randint(1, 2))]
+        self.features.add("conditions")
+        return " AND ".join(drawn)
 
     def link(self, one: Relation, other: Relation) -> str | None:
         """Draw a join condition of two relations."""
@@ -142,7 +152,16 @@ def _finish(draft: _Draft, drawn: str | Query) -> Query:
 def _simple(draft: _Draft) -> str:
     r = draft.relation()
     columns = ", ".join(f"a.{c.quoted}" for c in draft.some(r.columns))
-    return f"SELECT {columns} FROM {draft.name(r)} AS a WHERE {draft.test(r, 'a')}"
+    return f"SELECT {columns} FROM {draft.name(r)} AS a WHERE {draft.tests(r, 'a')}"
+
+
+def _chosen(draft: _Draft) -> str:
+    """Draw what most changes of a table do not matter to."""
+    tables = [r for r in draft.catalog.tables if not r.secured]
+    r = draft.rng.choice(tables or draft.catalog.tables)
+    draft.features.add(_kind(r))
+    shown = draft.rng.choice(["a.*", "a.*", "count(*)"])
+    return f"SELECT {shown} FROM {draft.name(r)} AS a WHERE {draft.tests(r, 'a')}"
 
 
 def _star(draft: _Draft) -> str:
@@ -182,9 +201,17 @@ def _join(draft: _Draft) -> str | None:
     draft.features.add("self join" if one is other else kind.lower())
     a = ", ".join(f"a.{c.quoted}" for c in draft.some(one.columns, 3))
     b = ", ".join(f"b.{c.quoted}" for c in draft.some(other.columns, 2))
+    form = draft.rng.randrange(5)
+    on, where = link, f"{draft.test(one, 'a')} OR a.* IS NULL"
+    if form == 1:
+        where = draft.tests(one, "a")
+    elif form == 2:
+        where = f"{draft.test(one, 'a')} AND {draft.test(other, 'b')}"
+    elif form > 2:
+        on, where = f"{link} AND {draft.test(other, 'b')}", draft.tests(one, "a")
     return (
-        f"SELECT {a}, {b} FROM {draft.name(one)} AS a {kind} {draft.name(other)} AS b ON {link}"
-        f" WHERE {draft.test(one, 'a')} OR a.* IS NULL"
+        f"SELECT {a}, {b} FROM {draft.name(one)} AS a {kind} {draft.name(other)} AS b ON {on}"
+        f" WHERE {where}"
     )
 
 
@@ -200,7 +227,7 @@ def _aggregate(draft: _Draft) -> str:
             parts.append(f"max(a.{column.quoted})")
         else:
             parts.append(f"count(a.{column.quoted})")
-    return f"SELECT {', '.join(parts)} FROM {draft.name(r)} AS a WHERE {draft.test(r, 'a')}"
+    return f"SELECT {', '.join(parts)} FROM {draft.name(r)} AS a WHERE {draft.tests(r, 'a')}"
 
 
 def _group(draft: _Draft) -> str | None:
@@ -223,7 +250,7 @@ def _exists(draft: _Draft) -> str | None:
     columns = ", ".join(f"a.{c.quoted}" for c in draft.some(one.columns, 3))
     return (
         f"SELECT {columns} FROM {draft.name(one)} AS a WHERE {word} (SELECT FROM {draft.name(other)}"
-        f" AS b WHERE {link} AND {draft.test(other, 'b')})"
+        f" AS b WHERE {link} AND {draft.test(other, 'b')}) AND {draft.test(one, 'a')}"
     )
 
 
@@ -443,6 +470,10 @@ def _kind(relation: Relation) -> str:
 SHAPES: tuple[Callable[[_Draft], str | Query | None], ...] = (
     _simple,
     _simple,
+    _chosen,
+    _chosen,
+    _chosen,
+    _chosen,
     _star,
     _only,
     _row,

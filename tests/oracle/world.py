@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter import api
-from pgrt_jupyter.engine import audit, group, runs
+from pgrt_jupyter.engine import audit, conditions, group, runs, vigilance
 from pgrt_jupyter.engine.backoff import Backoff
 from pgrt_jupyter.engine.listener import Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
@@ -38,6 +38,34 @@ PULSE = Pulse(interval=1.0, deadline=2.0, longest_wait=0.5, hopeless_wait=0.5)
 AUDIT_SECONDS = 0.4
 _LIMITS = "-c statement_timeout=5s -c lock_timeout=1s -c search_path=first,app,public"
 _WRITER = "-c statement_timeout=10s -c lock_timeout=500ms -c search_path=first,app,public"
+
+
+# How soon queries look at rows, and stop: runs after notifications, those in vain, readings that matter.
+LOOKING = {
+    "at once": (0, 0, 10**9),
+    "to and fro": (1, 0, 1),
+    "soon": (2, 1, 10**9),
+    "never": (10**9, 10**9, 1),
+}
+
+
+@contextlib.contextmanager
+def looking(how: str, count: Callable[[bool], object]) -> Iterator[None]:
+    """Have queries look at changed rows sooner or later, and count what that came to."""
+    matter = conditions.matter
+
+    def counted(connection: Any, questions: Any) -> list[bool]:
+        answers = matter(connection, questions)
+        for answer in answers:
+            count(answer)
+        return answers
+
+    with contextlib.ExitStack() as stack:
+        names = ("RUNS", "VAIN", "READINGS")
+        for name, value in (*zip(names, LOOKING[how], strict=True), ("_RELAPSES", 0)):
+            stack.enter_context(mock.patch.object(vigilance, name, value))
+        stack.enter_context(mock.patch.object(conditions, "matter", counted))
+        yield
 
 
 @contextlib.contextmanager
@@ -144,12 +172,15 @@ class World:
         as_owner: bool,
         audits: bool,
         networked: bool = False,
+        looking: str = "never",
     ) -> None:
         self.cluster = cluster
         self.version = cluster.version
         self.as_owner = as_owner
         self.audits = audits
         self.networked = networked
+        self.looking = looking
+        self.looked: list[bool] = []  # at rows: whether they mattered
         self.network: Proxy | None = None
         self.began = time.monotonic()
         self.events: deque[str] = deque(maxlen=400)
@@ -167,6 +198,7 @@ class World:
     def __enter__(self) -> World:
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(short_times(self.audits))
+        self._stack.enter_context(looking(self.looking, self.looked.append))
         self._stack.enter_context(self._watching_for_crashes())
         try:
             self._connect()

@@ -27,12 +27,14 @@ from pgrt_jupyter.engine import (
     analysis,
     asking,
     capture,
+    conditions,
     filters,
     frames,
     group,
     images,
     interest,
     listener,
+    predicates,
     preparation,
     refresh,
 )
@@ -572,6 +574,72 @@ def filters_awaited_for_ever(patch: Patch) -> None:
 
 
 # -- throttle and runs
+
+
+@variant("relevance")
+def conditions_count_beside_outer_joins(patch: Patch) -> None:
+    """A condition counts though a row of NULLs, which stands for a missing partner, meets it."""
+    condition = predicates._condition
+    patch.setattr(predicates, "_condition", lambda node, strict: condition(node, False))
+
+
+@variant("relevance")
+def only_the_first_place(patch: Patch) -> None:
+    """Where a query reads a table twice, rows are compared with the conditions of one place."""
+    found = conditions._conditions
+    patch.setattr(
+        conditions, "_conditions", lambda oid, known, places: found(oid, known, places[:1])
+    )
+
+
+@variant("relevance")
+def only_the_new_image_is_looked_at(patch: Patch) -> None:
+    """Conditions are looked at for the row as it is, not as it was."""
+
+    def newest(question: Any) -> Any:
+        return [row.old if row.new is None else row.new for row in question.rows]
+
+    patch.setattr(conditions, "_images", newest)
+
+
+@variant("relevance")
+def hashed_values_meet_nothing(patch: Patch) -> None:
+    """A value that is too large to be kept counts as one that does not meet a condition."""
+    patch.setattr(conditions, "_lacks", lambda condition, columns: False)
+
+
+@variant("relevance")
+def a_failing_look_says_no(patch: Patch) -> None:
+    """Rows that cannot be looked at count as rows that do not matter."""
+    matter = conditions.matter
+
+    def careless(connection: Any, questions: Any) -> Any:
+        try:
+            return matter(connection, questions)
+        except ArithmeticError:
+            return [False] * len(questions)
+
+    patch.setattr(conditions, "matter", careless)
+
+
+@variant("relevance")
+def conditions_by_another_name(patch: Patch) -> None:
+    """Operators of others are taken for PostgreSQL's own."""
+    tree = conditions._tree
+
+    def trusting(*arguments: Any) -> Any:
+        found = tree(*arguments)
+        return found._replace(strange=False, operators=[*range(20_000)])
+
+    patch.setattr(conditions, "_tree", trusting)
+    find = conditions.find
+
+    def blind(connection: Any, select: Any, dependencies: Any, fingerprint: Any) -> Any:
+        tables = [oid for oid in dependencies.fingerprint_oids if oid > 0]
+        known = replace(dependencies, fingerprint_oids=tuple(tables))
+        return find(connection, select, known, fingerprint)
+
+    patch.setattr(conditions, "find", blind)
 
 
 @variant("throttle")

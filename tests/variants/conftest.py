@@ -11,9 +11,11 @@ import psycopg
 import pytest
 
 from pgrt_jupyter import api
-from pgrt_jupyter.engine import refresh
+from pgrt_jupyter.engine import refresh, vigilance
+from pgrt_jupyter.engine.group import Group
 from pgrt_jupyter.engine.listener import Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
+from pgrt_jupyter.testing import wait_until
 
 from .broken import break_engine
 
@@ -36,6 +38,22 @@ def db(dsn: str, connect: Callable[..., Any]) -> Connection:
 def leave_out(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Give a function that breaks the engine in a named way."""
     return functools.partial(break_engine, monkeypatch)
+
+
+@pytest.fixture
+def look_at_rows(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have queries look at changed rows from their first run on; give what waits until one does."""
+    monkeypatch.setattr(vigilance, "RUNS", 0)
+    monkeypatch.setattr(vigilance, "VAIN", 0)
+    met: list[Group] = []
+    attend = Group.attend
+
+    def noted(self: Group, found: Any) -> None:
+        attend(self, found)
+        met.append(self)
+
+    monkeypatch.setattr(Group, "attend", noted)
+    return lambda: wait_until(lambda: met and not met[0].throttle.running and met[0].covered)
 
 
 @pytest.fixture

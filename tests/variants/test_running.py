@@ -10,7 +10,7 @@ import pytest
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter.delivery import Delivery
-from pgrt_jupyter.engine import images
+from pgrt_jupyter.engine import conditions, images
 from pgrt_jupyter.engine.asking import Asking
 from pgrt_jupyter.engine.listener import Listener
 from pgrt_jupyter.engine.throttle import Action, Throttle
@@ -123,6 +123,106 @@ def test_who_asks_for_images_has_them_read_from_then_on(leave_out, broken):
     asyncio.run(ask_twice())
     with noticed(broken):
         assert len(readings) == 3  # the first gave the snapshot to read from
+
+
+# -- conditions of the query itself
+
+
+@against("conditions count beside outer joins")
+def test_a_partner_that_appears_behind_an_outer_join_refreshes(
+    dsn, db, leave_out, look_at_rows, broken
+):
+    """A row that fails `IS NULL` after the join is what keeps another away."""
+    leave_out(broken)
+    db.execute("CREATE TABLE notes (id int PRIMARY KEY, about int, words text)")
+    sql = (
+        "SELECT o.id FROM orders AS o LEFT JOIN notes AS n ON n.about = o.id"
+        " WHERE n.words IS NULL AND o.id < 9"
+    )
+    with pgrt.Engine(dsn, throttle_ms=0) as engine:
+        query = engine.sub("open", sql)
+        look_at_rows()
+        db.execute("INSERT INTO notes VALUES (1, 1, 'paid')")
+        with noticed(broken):
+            wait_until(lambda: shows(query, db), patience(broken))
+
+
+@against("only the first place")
+def test_a_row_that_matters_in_one_of_two_places_refreshes(
+    dsn, db, leave_out, look_at_rows, broken
+):
+    """A table that is read twice matters where either place says so."""
+    leave_out(broken)
+    sql = "SELECT id FROM orders WHERE status = 'done' UNION SELECT -id FROM orders WHERE status = 'sent'"
+    with pgrt.Engine(dsn, throttle_ms=0) as engine:
+        query = engine.sub("two", sql)
+        look_at_rows()
+        db.execute("UPDATE orders SET status = 'sent' WHERE id = 1")
+        with noticed(broken):
+            wait_until(lambda: shows(query, db), patience(broken))
+
+
+@against("only the new image is looked at")
+def test_a_row_that_leaves_the_query_refreshes(dsn, db, leave_out, look_at_rows, broken):
+    """A row that met the condition before the change was in the result."""
+    leave_out(broken)
+    with pgrt.Engine(dsn, throttle_ms=0) as engine:
+        query = engine.sub("new", "SELECT id FROM orders WHERE status = 'new' ORDER BY id")
+        look_at_rows()
+        db.execute("UPDATE orders SET status = 'sent' WHERE id = 1")
+        with noticed(broken):
+            wait_until(lambda: shows(query, db), patience(broken))
+
+
+@against("hashed values meet nothing")
+def test_a_row_with_a_large_value_refreshes(dsn, db, leave_out, look_at_rows, broken):
+    """Of a large value only a hash is known, and it may meet a condition."""
+    leave_out(broken)
+    with pgrt.Engine(dsn, throttle_ms=0) as engine:
+        query = engine.sub("large", "SELECT id FROM orders WHERE status LIKE 'x%' ORDER BY id")
+        look_at_rows()
+        db.execute("INSERT INTO orders VALUES (4, repeat('x', 6000))")
+        with noticed(broken):
+            wait_until(lambda: shows(query, db), patience(broken))
+
+
+@against("a failing look says no")
+def test_a_row_that_cannot_be_looked_at_refreshes(
+    dsn, db, leave_out, look_at_rows, monkeypatch, broken
+):
+    """What cannot be decided refreshes."""
+    leave_out(broken)
+
+    def failing(*arguments: Any) -> Any:
+        raise ZeroDivisionError
+
+    with pgrt.Engine(dsn, throttle_ms=0) as engine:
+        query = engine.sub("new", "SELECT id FROM orders WHERE status = 'new' ORDER BY id")
+        look_at_rows()
+        monkeypatch.setattr(conditions, "read_at_once", failing)
+        db.execute("INSERT INTO orders VALUES (4, 'new')")
+        with noticed(broken):
+            wait_until(lambda: shows(query, db), patience(broken))
+
+
+@against("conditions by another name")
+def test_an_operator_of_the_users_own_refreshes(dsn, db, leave_out, look_at_rows, broken):
+    """What compares in the query may not be what compares elsewhere."""
+    leave_out(broken)
+    db.execute(
+        "ALTER TABLE orders ALTER status TYPE varchar;"
+        "CREATE FUNCTION same(varchar, varchar) RETURNS bool LANGUAGE sql IMMUTABLE"
+        " AS 'SELECT lower($1::text) = lower($2::text)';"
+        "CREATE OPERATOR = (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = same)"
+    )
+    with pgrt.Engine(dsn, throttle_ms=0) as engine:
+        query = engine.sub("new", "SELECT id FROM orders WHERE status = 'sent' ORDER BY id")
+        wait_until(lambda: query.refresh_count > 0)
+        if broken:
+            look_at_rows()
+        db.execute("UPDATE orders SET status = 'SENT' WHERE id = 1")
+        with noticed(broken):
+            wait_until(lambda: shows(query, db), patience(broken))
 
 
 # -- throttle and runs
