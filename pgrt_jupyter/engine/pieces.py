@@ -3,7 +3,7 @@
 A piece that the result before had as well is neither read nor held a second time: where one row of a
 million changed, came or went, one piece is read, or two.
 
-    a piece ends     behind a row whose check sum is small, which one in 16,384 is
+    a piece ends     behind a row whose check sum is small, which one in 8,192 is
     but              not before LEAST rows, and with MOST at the latest
     so that          equal results are cut alike, however they arrive, and behind a row that came or
                      went the cuts soon fall between the same rows again
@@ -21,9 +21,9 @@ Row: TypeAlias = "bytes | memoryview"
 
 # 1M x 10 rows: about 40 pieces of 3 MB. Larger ones are read no faster, smaller ones slow down what
 # goes through all chunks of a column.
-LEAST = 1 << 13
+LEAST = 1 << 14
 MOST = 1 << 16
-SMALL = (1 << 32) >> 14  # check sums below end a piece; those of a million rows take 0.1 s
+SMALL = (1 << 32) >> 13  # check sums below end a piece; those of a million rows take 0.07 s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
