@@ -294,12 +294,12 @@ class LiveQuery(traitlets.HasTraits):
         """Bring every table up to date, and work out what observers will read."""
         with self._news:
             tables = list(self._tables)
-        view, shown = self._view, self._shown()
+        shown = self._shown()
         for table in tables:
             table.show(shown)
-        if view is not None and self._observes("delta"):
+        if self._observes("delta"):
             # A million rows take 20 ms, which the kernel's main loop need not wait for.
-            _ = view.delta
+            _ = [view.delta for view in (self._told, self._view) if view is not None]
 
     def flush(self) -> None:
         """Notify observers of every trait that differs from what they were told."""

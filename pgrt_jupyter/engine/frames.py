@@ -20,7 +20,7 @@ from psycopg.abc import PQGen
 from psycopg.errors import error_from_result
 
 from pgrt_jupyter.engine.model import Column
-from pgrt_jupyter.engine.pieces import Cutter, Fetched
+from pgrt_jupyter.engine.pieces import LEAST, Cutter, Fetched, Piece
 from pgrt_jupyter.engine.types import Form, Kind, kind_of
 from pgrt_jupyter.engine.values import (
     DtypeBackend,
@@ -163,7 +163,7 @@ def _read(fetched: Fetched, kinds: Sequence[Kind], known: Known) -> tuple[list[V
     if not any(kind.form is Form.LIST for kind in kinds):
         try:
             found = {
-                piece.digest: known.get(piece.digest) or read_exactly(piece.text, kinds)
+                piece.digest: known.get(piece.digest) or _read_piece(piece, kinds)
                 for piece in fetched.pieces
             }
         except pa.ArrowInvalid:
@@ -172,6 +172,14 @@ def _read(fetched: Fetched, kinds: Sequence[Kind], known: Known) -> tuple[list[V
             parts = [found[piece.digest] for piece in fetched.pieces]
             return [joined([p[i] for p in parts], kind) for i, kind in enumerate(kinds)], found
     return read_anything(b"".join(piece.text for piece in fetched.pieces), kinds), {}
+
+
+def _read_piece(piece: Piece, kinds: Sequence[Kind]) -> list[Values]:
+    """Read a piece; Arrow keeps what it worked with, a quarter of the frame by the end, if it may."""
+    values = read_exactly(piece.text, kinds)
+    if piece.rows >= LEAST:
+        pa.default_memory_pool().release_unused()
+    return values
 
 
 def _copy(

@@ -23,11 +23,13 @@ TURNS = {1_000: 15, 10_000: 9, 100_000: 3, MILLION: 3}
 ONCE = {"fetchall", "read_sql"}  # take long: one turn a round for a million rows
 WAYS = {
     "change": "live query, one row changed",
+    "insert": "live query, one row more at the beginning",
     "first": "live query, first result",
     "adbc": "ADBC to ArrowDtype",
     "fetchall": "psycopg `fetchall`, DataFrame",
     "read_sql": "`pandas.read_sql`, SQLAlchemy and psycopg",
 }
+THEIRS = {"adbc", "fetchall", "read_sql"}
 COLUMNS = """
     i::int8 AS id,
     CASE WHEN i % 50 <> 0 THEN (i::int8 * 7919 % 100003)::int4 END AS items,
@@ -139,7 +141,7 @@ def _plot(measured: dict[str, dict[str, dict[str, Any]]]) -> None:
     axes = figure.subplots()
     for way in measured[str(MILLION)]:
         medians = [measured[str(rows)][way]["median"] for rows in SIZES]
-        style = "-" if way in ("change", "first") else "--"
+        style = "--" if way in THEIRS else "-"
         axes.plot(SIZES, medians, style, marker="o", label=WAYS[way].replace("`", ""))
     axes.set(xscale="log", yscale="log", xlabel="rows of 10 columns", ylabel="seconds, median")
     axes.grid(alpha=0.3)

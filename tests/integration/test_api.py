@@ -17,6 +17,7 @@ import pytest
 import traitlets
 
 import pgrt_jupyter as pgrt
+from pgrt_jupyter.engine import diff
 from pgrt_jupyter.testing import wait_until
 
 ORDERS = "SELECT id, status, region, note FROM orders ORDER BY id"
@@ -957,6 +958,27 @@ def test_a_delta_names_the_rows_that_changed(
     assert rows(delta.updated) == [(2, "done", "US", "x")]
     assert rows(delta.previous) == [(2, "done", "US", "b")]
     assert rows(delta.deleted) == [ROWS[0]]
+
+
+def test_a_delta_is_not_worked_out_where_observers_run(
+    engine: pgrt.Engine, db: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comparing large results would hold the kernel's main loop up."""
+    worked_out, told = [], []
+    real = diff.delta
+
+    def noted(*arguments: Any) -> Any:
+        worked_out.append(threading.current_thread())
+        return real(*arguments)
+
+    monkeypatch.setattr(diff, "delta", noted)
+    lq = engine.sub("orders", ORDERS)
+    lq.observe(lambda change: told.append((threading.current_thread(), change["new"])), "delta")
+    db.execute(GONE_1)
+    wait_until(lambda: told)
+    observers, delta = told[0]
+    assert rows(delta.deleted) == [ROWS[0]]
+    assert observers not in worked_out
 
 
 def test_the_key_may_be_given(engine: pgrt.Engine, db: psycopg.Connection[Any]) -> None:

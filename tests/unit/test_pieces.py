@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
+from zlib import crc32
 
 import pandas as pd
 import pytest
@@ -22,7 +24,23 @@ COLUMNS = tuple(
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "ROWS", 4)
+    monkeypatch.setattr(pieces, "LEAST", 2)
+    monkeypatch.setattr(pieces, "MOST", 8)
+    monkeypatch.setattr(pieces, "SMALL", (1 << 32) // 3)
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """List the pieces that are read."""
+    found: list[bytes] = []
+    exactly = frames.read_exactly
+
+    def noted(text: bytes, kinds: Any) -> Any:
+        found.append(text)
+        return exactly(text, kinds)
+
+    monkeypatch.setattr(frames, "read_exactly", noted)
+    return found
 
 
 def line(number: int, note: str = "n", due: str = "2024-01-01") -> bytes:
@@ -44,16 +62,22 @@ def cells(frame: pd.DataFrame) -> list[tuple[object, ...]]:
     return list(frame.itertuples(index=False, name=None))
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 8, 13])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 8, 9, 100])
 def test_cuts_depend_on_rows_alone(count: int) -> None:
     """However the rows came, their pieces and their digest are the same."""
     rows = [line(number) for number in range(count)]
-    cut = [fetched(rows, at_once=at_once) for at_once in (1, 2, 4, 5, 100)]
+    cut = [fetched(rows, at_once=at_once) for at_once in (1, 2, 4, 5, 1000)]
     assert all(one == cut[0] for one in cut)
-    full, rest = divmod(count, 4)
-    assert [piece.rows for piece in cut[0].pieces] == [4] * full + [rest] * (rest > 0)
     assert b"".join(piece.text for piece in cut[0].pieces) == b"".join(rows)
     assert cut[0].rows == count
+    assert all(2 <= piece.rows <= 8 for piece in cut[0].pieces[:-1])
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_rows_that_are_all_alike(number: int) -> None:
+    """Check sums that are all small, or none, make the shortest pieces, or the longest."""
+    cut = fetched([line(number)] * 16)
+    assert {piece.rows for piece in cut.pieces} == {2 if crc32(line(number)) < pieces.SMALL else 8}
 
 
 @pytest.mark.parametrize("max_rows", [0, 1, 4, 6, 8])
@@ -66,30 +90,32 @@ def test_rows_beyond_the_limit(max_rows: int) -> None:
     assert some.digest != fetched(rows[:-1]).digest
 
 
-def test_what_is_known_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a change of one row one piece is read, and the values are those of reading all."""
-    rows = [line(number) for number in range(11)]
+@pytest.mark.parametrize("place", [0, 5, 50, 99])
+@pytest.mark.parametrize("kind", ["changed", "came", "went"])
+def test_what_is_known_is_not_read(kind: str, place: int, texts: list[bytes]) -> None:
+    """After a change of one row one or two pieces are read, and the values are those of reading all."""
+    rows = [line(number) for number in range(100)]
     before = read(rows)
-    rows[5] = line(5, "changed")
-    all_anew = read(rows)
-    texts = []
-    exactly = frames.read_exactly
-    monkeypatch.setattr(
-        frames, "read_exactly", lambda text, kinds: texts.append(text) or exactly(text, kinds)
-    )
+    rows[place : place + (kind != "came")] = [line(1000, "new")] * (kind != "went")
+    anew = read(rows)
+    texts.clear()
     after = read(rows, before.known)
-    assert texts == [b"".join(rows[4:8])]
-    assert cells(after.frame) == cells(all_anew.frame)
-    assert list(after.frame.dtypes) == list(all_anew.frame.dtypes)
+    assert len(texts) <= 3
+    assert cells(after.frame) == cells(anew.frame)
+    assert list(after.frame.dtypes) == list(anew.frame.dtypes)
     assert set(after.known) == {piece.digest for piece in fetched(rows).pieces}
 
 
-def test_rows_that_moved() -> None:
+def test_rows_that_moved(texts: list[bytes]) -> None:
     """Pieces are found wherever they stand now."""
-    rows = [line(number) for number in range(8)]
+    rows = [line(number) for number in range(100)]
     before = read(rows)
-    turned = [*rows[4:], *rows[:4], line(9)]
-    assert cells(read(turned, before.known).frame) == cells(read(turned).frame)
+    texts.clear()
+    turned = [*rows[50:], *rows[:50]]
+    assert cells(read(turned, before.known).frame) == cells(
+        before.frame.iloc[[*range(50, 100), *range(50)]]
+    )
+    assert len(texts) <= 5
 
 
 def test_a_column_falls_back_as_a_whole() -> None:

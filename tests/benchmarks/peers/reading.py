@@ -104,8 +104,8 @@ def first(conninfo: str) -> Iterator[Turn]:
 
 
 @contextmanager
-def change(conninfo: str) -> Iterator[Turn]:
-    """Change one row under a live query, from the commit's return to its new DataFrame."""
+def _written(conninfo: str, write: str) -> Iterator[Turn]:
+    """Write one row under a live query, from the commit's return to its new DataFrame."""
     live: dict[int, Any] = {}
     with (
         pgrt.Engine(conninfo, throttle_ms=0, deliver="thread") as engine,
@@ -117,10 +117,7 @@ def change(conninfo: str) -> Iterator[Turn]:
                 live[rows] = engine.sub(f"of {rows}", query(rows))
             one = live[rows]
             version, cpu = one.version, time.process_time()
-            writer.execute(
-                f"UPDATE result_{rows} SET items = coalesce(items, 0) + 1 WHERE id = %s",  # type: ignore[arg-type]
-                (rows // 2,),
-            )
+            writer.execute(write.format(rows=rows))  # type: ignore[arg-type]
             begun = time.perf_counter()
             while one.version == version:
                 time.sleep(0.0005)
@@ -129,7 +126,18 @@ def change(conninfo: str) -> Iterator[Turn]:
         yield turn
 
 
-WAYS = {f.__name__: f for f in (change, first, adbc, fetchall, read_sql)}
+def change(conninfo: str) -> Any:
+    """Change a row in the middle."""
+    middle = "UPDATE result_{rows} SET items = coalesce(items, 0) + 1 WHERE id = {rows} / 2"
+    return _written(conninfo, middle)
+
+
+def insert(conninfo: str) -> Any:
+    """Insert a row before all others."""
+    return _written(conninfo, "INSERT INTO result_{rows} SELECT min(id) - 1 FROM result_{rows}")
+
+
+WAYS = {f.__name__: f for f in (change, insert, first, adbc, fetchall, read_sql)}
 
 
 def resident(field: str) -> int:
@@ -153,7 +161,7 @@ def main(way: str, conninfo: str, rows: int, turns: int) -> None:
         turn(1_000)
         Path("/proc/self/clear_refs").write_text("5")  # begin the peak anew
         before = resident("VmRSS")
-        if way == "change":
+        if way in ("change", "insert"):
             turn(rows)  # its first result, the time of which `first` measures
         seconds, cpu, frame = turn(rows)
         extra = resident("VmHWM") - before
