@@ -150,7 +150,7 @@ class Asking:
                 raise FilterFailed("The images of changed rows cannot be read.")
             batch = await self._server.run(partial(images.read, since=since, tables=tables))
         except Exception as error:  # whatever it is, the queries run again
-            log.info("row images could not be read: %s", error)
+            log.info("row images could not be read: %s", type(error).__name__)
             self._run_all({*asked, *self._attentive})
             self._weighing.give_up(self._attentive)
             return None

@@ -139,7 +139,8 @@ class Attention:
 
     async def look_up_writers(self, group: Group) -> None:
         """Note who may have found nobody waiting; the query runs again when they have ended."""
-        group.awaited |= await self._writers(group)
+        writers = await self._writers(group)
+        group.awaited |= writers
 
     async def arm(self, group: Group) -> None:
         """Have changes announced again of which only images were written."""
@@ -153,7 +154,8 @@ class Attention:
     async def look_up_unread(self, group: Group) -> None:
         """Note who may have written without telling; images are read again when they have ended."""
         if self.listening:
-            group.unread |= await self._writers(group)
+            writers = await self._writers(group)
+            group.unread |= writers
 
     async def _writers(self, group: Group) -> frozenset[str]:
         """List who may have written to a query's tables and has not ended, and watch for their end."""

@@ -303,7 +303,8 @@ def read_at_once(
 
     They are composed to the end: only text without parameters may hold several.
     """
-    whole = sql.SQL("; ").join([_BEGIN, *statements, sql.SQL("ROLLBACK")])
+    begin = [sql.SQL(statement.decode()) for statement in _BEGIN]
+    whole = sql.SQL("; ").join([*begin, *statements, sql.SQL("ROLLBACK")])
     try:
         cursor = connection.execute(whole)
     except BaseException:
@@ -316,7 +317,7 @@ def read_at_once(
         if cursor.description is not None:
             found.append(cursor.fetchall())
         more = cursor.nextset()
-    return found
+    return found[1:]  # the first is of the settings
 
 
 def unavailable(

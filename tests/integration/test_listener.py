@@ -14,6 +14,7 @@ import pytest
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter import api
+from pgrt_jupyter.engine import asking
 from pgrt_jupyter.engine.listener import CannotListen, Listener, Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
 from pgrt_jupyter.testing import wait_until
@@ -460,8 +461,11 @@ def test_a_busy_table_is_watched_when_it_is_free(engine: pgrt.Engine, db: Connec
     lq.wait_for(lambda df: df.empty)
 
 
-def test_row_images_are_forgotten(engine: pgrt.Engine, db: Connection) -> None:
-    """What every engine has read is deleted by the audit."""
+def test_row_images_are_forgotten(
+    engine: pgrt.Engine, db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What every engine has read is deleted by the audit, some time later."""
+    monkeypatch.setattr(asking, "KEPT", 0.2)
     lq = engine.sub("orders", ORDERS, refresh={"orders": {"status": "pending"}})
     db.execute("UPDATE orders SET status = 'pending' WHERE id = 1")
     lq.wait_for(shows(db))
