@@ -112,7 +112,7 @@ class Asking:
         """Read as long as there is news."""
         while self._wanted:
             self._wanted, heard = False, self._heard_at
-            asked = [group for group in self._owner.groups if group.rule is not None]
+            asked = self._filtered
             tables = {m.oid: (m.schema, m.name) for group in asked for m in group.members}
             since = self._since
             try:
@@ -132,6 +132,8 @@ class Asking:
                 continue
             for group in asked:
                 self._put(group, batch.images)
+            for group in self._filtered - asked:  # its images may have been among those of others
+                self._owner.changed(group)
             self._weighing.put(self._attentive, batch.stored)
 
     def _tick(self) -> None:
@@ -139,6 +141,11 @@ class Asking:
         loop = asyncio.get_running_loop()
         self._lapses.ticked(loop.time())
         self._ticking = loop.call_later(TICK, self._tick)
+
+    @property
+    def _filtered(self) -> set[Group]:
+        """List the queries with a filter."""
+        return {group for group in self._owner.groups if group.rule is not None}
 
     @property
     def _attentive(self) -> list[Group]:
