@@ -112,7 +112,11 @@ class _Look:
 
     def __init__(self, columns: Sequence[tuple[str, str]], asked: Sequence[Question]) -> None:
         self._asked = asked
-        self._images = list(dict.fromkeys(image for one in asked for image in _images(one)))
+        names = frozenset(name for name, _ in columns)
+        self._shown = {
+            image: _shown(image, names) for question in asked for image in _images(question)
+        }
+        self._images = list(dict.fromkeys(text for text, _ in self._shown.values()))
         self._texts = {
             text: number
             for number, text in enumerate(
@@ -129,11 +133,10 @@ class _Look:
     def answers(self, rows: Sequence[tuple[Any, ...]]) -> list[bool]:
         """Say for each question whether a row of it matters, from what the server found."""
         met = dict(zip(self._images, (row for (row,) in rows), strict=True))
-        known = {image: frozenset(_columns_of(image)) for image in self._images}
 
         def holds(condition: Condition, image: str) -> bool:
-            lacks = _lacks(condition, known[image])
-            return lacks or met[image][self._texts[condition.sql]] is True
+            text, known = self._shown[image]
+            return _lacks(condition, known) or met[text][self._texts[condition.sql]] is True
 
         return [
             any(
@@ -155,9 +158,14 @@ def _images(question: Question) -> Iterable[str]:
     return (image for row in question.rows for image in (row.old, row.new) if image is not None)
 
 
-def _columns_of(image: str) -> Iterable[str]:
-    """List the columns whose values an image holds."""
-    return json.loads(image, parse_float=str, parse_int=str)
+def _shown(image: str, names: frozenset[str]) -> tuple[str, frozenset[str]]:
+    """Leave of an image what conditions use, and name it.
+
+    The role of the query sees the statement, in pg_stat_activity for one, and may read no other column.
+    """
+    values = json.loads(image, parse_float=str, parse_int=str)
+    kept = {name: value for name, value in values.items() if name in names}
+    return json.dumps(kept, ensure_ascii=False), frozenset(kept)
 
 
 def _weigh(

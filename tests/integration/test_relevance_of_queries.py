@@ -349,6 +349,25 @@ def test_the_query_role_needs_nothing_more(live, make_role, dsn, connect):
     watched.follows("UPDATE items SET state = 'mine' WHERE id = 3")
 
 
+def test_the_query_role_sees_no_column_that_it_may_not_read(live, make_role, dsn, connect):
+    """Statements are seen by their role, in pg_stat_activity for one."""
+    role, seen = make_role("reader"), []
+    connect().execute(f"{ITEMS}; GRANT SELECT (id, customer) ON items TO {role.name}")
+    watched = live("", "SELECT id FROM items WHERE customer = 3", query_conninfo=role.conninfo(dsn))
+    assert watched.group.attentive
+    reading = conditions.read_at_once
+
+    def read(connection, statements):
+        seen.extend(statement.as_string(connection) for statement in statements)
+        return reading(connection, statements)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conditions, "read_at_once", read)
+        watched.ignores("UPDATE items SET id = 77, state = 'secret' WHERE id = 4")
+    assert any("jsonb_to_record" in text for text in seen)
+    assert not any("secret" in text for text in seen)
+
+
 def test_the_search_path_of_the_query_decides_which_table_is_meant(live, dsn, connect):
     """Two tables of one name: the one that the path finds is looked at."""
     connect().execute(
