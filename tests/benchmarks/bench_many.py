@@ -9,40 +9,64 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-import pytest
 
 import pgrt_jupyter as pgrt
+
+from .plotting import draw
 
 TABLES, ROWS, GROUPS = 20, 1_000, 50  # a query reads one group of one table
 QUERY = "SELECT id, n FROM t{} WHERE k = $1 ORDER BY id"
 ROUNDS = 40
+COUNTS = (20, 100, 1_000)
 IDLE_SECONDS = 40.0  # more than one audit
 
 
-@pytest.mark.parametrize("count", [1_000])
-def test_many_subscriptions(durable: str, write_down: Callable[..., None], count: int) -> None:
+def test_many_subscriptions(durable: str, write_down: Callable[..., None]) -> None:
     """Time subscribing, idleness, and a change that concerns one of them, beside one alone."""
     with psycopg.connect(durable, autocommit=True) as writer, _tables(writer):
         alone = _latency_alone(durable, writer)
-        with pgrt.Engine(durable, throttle_ms=0, deliver="thread") as engine:
-            begun = time.perf_counter()
-            queries = [
-                engine.sub(f"q{number}", QUERY.format(number % TABLES), [number // TABLES])
-                for number in range(count)
-            ]
-            subscribing = time.perf_counter() - begun
-            idle = _idle_share()
-            among = _latency(writer, queries[count // 2], (count // 2) % TABLES)
+        numbers = {count: _measure(durable, writer, count) for count in COUNTS}
     rows = [
-        "| | |",
-        "|---|---|",
-        f"| subscribing {count:,} | {subscribing:.1f} s |",
-        f"| idle CPU, two audits included | {idle:.2%} |",
-        f"| commit to frame, one subscription alone, p50 | {alone:.1f} ms |",
-        f"| the same among {count:,}, p50 | {among:.1f} ms ({among / alone:.1f} times) |",
+        "| live queries | subscribing all | commit to frame of the one concerned, p50 | of one alone "
+        "| idle CPU |",
+        "|---|---|---|---|---|",
+        f"| 1 | | {alone:.1f} ms | 1.0 | |",
     ]
-    numbers = {"subscribing": subscribing, "idle": idle, "alone": alone, "among": among}
-    write_down("many", "\n".join(rows), numbers)
+    for count, found in numbers.items():
+        rows.append(
+            f"| {count:,} | {found['subscribing']:.1f} s | {found['among']:.1f} ms "
+            f"| {found['among'] / alone:.1f} | {found['idle']:.2%} |"
+        )
+    write_down("many", "\n".join(rows), {"alone": alone, **numbers})
+    lines = {
+        "one of them is concerned: commit to frame, ms": (
+            [1, *COUNTS],
+            [alone, *(found["among"] for found in numbers.values())],
+            "-",
+        ),
+        "subscribing, ms each": (
+            COUNTS,
+            [found["subscribing"] / count * 1000 for count, found in numbers.items()],
+            "--",
+        ),
+    }
+    draw("many", lines, x="live queries in one kernel", y="milliseconds, median")
+
+
+def _measure(conninfo: str, writer: psycopg.Connection[Any], count: int) -> dict[str, float]:
+    """Follow so many queries."""
+    with pgrt.Engine(conninfo, throttle_ms=0, deliver="thread") as engine:
+        begun = time.perf_counter()
+        queries = [
+            engine.sub(f"q{number}", QUERY.format(number % TABLES), [number // TABLES])
+            for number in range(count)
+        ]
+        subscribing = time.perf_counter() - begun
+        among = _latency(writer, queries[count // 2], (count // 2) % TABLES)
+        time.sleep(1)
+        idle = _idle_share()
+    print(f"{count} queries: {subscribing:.1f} s, {among:.1f} ms, idle {idle:.2%}")
+    return {"subscribing": subscribing, "idle": idle, "among": among}
 
 
 @contextmanager

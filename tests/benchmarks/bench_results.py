@@ -15,6 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from .plotting import draw
+
 HERE = Path(__file__).parent
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 MILLION = SIZES[-1]
@@ -132,20 +134,13 @@ def _growth(measured: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 def _plot(measured: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """Draw time by rows; nothing without matplotlib."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), dpi=90, layout="constrained")
-    axes = figure.subplots()
-    for way in measured[str(MILLION)]:
-        medians = [measured[str(rows)][way]["median"] for rows in SIZES]
-        style = "--" if way in THEIRS else "-"
-        axes.plot(SIZES, medians, style, marker="o", label=WAYS[way].replace("`", ""))
-    axes.set(xscale="log", yscale="log", xlabel="rows of 10 columns", ylabel="seconds, median")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    folder = HERE / "plots"
-    folder.mkdir(exist_ok=True)
-    figure.savefig(folder / "results.png", metadata={"Software": None})
+    """Draw time by rows."""
+    lines = {
+        WAYS[way].replace("`", ""): (
+            SIZES,
+            [measured[str(rows)][way]["median"] for rows in SIZES],
+            "--" if way in THEIRS else "-",
+        )
+        for way in measured[str(MILLION)]
+    }
+    draw("results", lines, x="rows of 10 columns", y="seconds, median")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,13 +16,15 @@ import pytest
 import pgrt_jupyter as pgrt
 from pgrt_jupyter.embedded import find_binaries
 
-SECONDS = 3  # the first of them does not count: sessions load what the others have
+from .plotting import draw
+from .writing import ROWS, SECONDS, rate_of
+
 ROUNDS = 4
-ROWS = 10_000
-CLIENTS = (1, 16)
+CLIENTS = (1, 4, 16)
 IDLE, LIVE, FILTERED = "idle", "live", "live with a row filter"
+EMPTY = "a trigger that does nothing"
 COMMITS, ROW_BY_ROW = "NOTIFY on every commit", "NOTIFY for every row"
-CASES = ("no trigger", IDLE, LIVE, FILTERED, COMMITS, ROW_BY_ROW)
+CASES = ("no trigger", EMPTY, IDLE, LIVE, FILTERED, COMMITS, ROW_BY_ROW)
 TABLES = {case: f"t{number}" for number, case in enumerate(CASES)}
 QUERY = "SELECT status, count(*), sum(amount) FROM {} GROUP BY status"
 PART = "SELECT count(*), sum(amount) FROM {} WHERE kind = 7"  # of a hundred kinds
@@ -40,6 +40,13 @@ Numbers = dict[str, dict[str, list[float]]]  # case: what was measured: values
 
 # What an application does by hand, and what libraries do that send rows.
 TRIGGERS = f"""
+CREATE FUNCTION keep_still() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER keep_still_i AFTER INSERT ON {TABLES[EMPTY]} REFERENCING NEW TABLE AS n
+  FOR EACH STATEMENT EXECUTE FUNCTION keep_still();
+CREATE TRIGGER keep_still_u AFTER UPDATE ON {TABLES[EMPTY]} REFERENCING OLD TABLE AS o NEW TABLE AS n
+  FOR EACH STATEMENT EXECUTE FUNCTION keep_still();
+CREATE TRIGGER keep_still_d AFTER DELETE ON {TABLES[EMPTY]} REFERENCING OLD TABLE AS o
+  FOR EACH STATEMENT EXECUTE FUNCTION keep_still();
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN PERFORM pg_notify('bench', TG_OP); RETURN NULL; END $$;
 CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON {TABLES[COMMITS]}
@@ -60,7 +67,7 @@ def watched(durable: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
             connection.execute(
                 f"CREATE TABLE {table} (id int PRIMARY KEY, status text, amount int, kind int)"
             )
-        connection.execute("DROP FUNCTION IF EXISTS tell, tell_row")
+        connection.execute("DROP FUNCTION IF EXISTS tell, tell_row, keep_still")
         connection.execute(TRIGGERS)
         with pgrt.Engine(durable) as installing:
             installing.sub("idle", QUERY.format(TABLES[IDLE]))
@@ -106,12 +113,17 @@ def test_single_row_updates(
         for clients in CLIENTS:
             for case in CASES:
                 if pgbench.exists():
-                    rate = _pgbench(pgbench, durable, TABLES[case], clients, tmp_path)
+                    rate = rate_of(pgbench, durable, TABLES[case], clients, tmp_path)
                 else:
                     rate = _threads(durable, TABLES[case], clients)
                 numbers[case][f"{clients} clients"].append(rate)
                 print(f"round {turn + 1}/{ROUNDS}, {clients} clients, {case}: {rate:,.0f}/s")
     write_down("writers", _rates(numbers), numbers)
+    medians = _medians(numbers)
+    lines = {
+        case: (CLIENTS, [medians[case][f"{n} clients"] for n in CLIENTS], "-") for case in CASES
+    }
+    draw("writers", lines, x="clients", y="commits a second, median")
 
 
 def test_many_rows_in_one_statement(
@@ -136,22 +148,6 @@ def test_many_rows_in_one_statement(
 
 def _series(count: int) -> str:
     return f"generate_series(1, {count}) AS i"
-
-
-def _pgbench(program: Path, conninfo: str, table: str, clients: int, folder: Path) -> float:
-    """Give the commits a second of so many clients of PostgreSQL's own benchmark."""
-    script = folder / f"{table}.sql"
-    script.write_text(
-        f"\\set id random(1, {ROWS})\nUPDATE {table} SET amount = amount + 1 WHERE id = :id;\n"
-    )
-    options = ["-n", "-M", "prepared", "-P", "1", "-c", str(clients), "-j", str(min(clients, 2))]
-    done = subprocess.run(
-        [program, *options, "-T", str(SECONDS), "-f", script, conninfo],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return statistics.mean(map(float, re.findall(r"s, ([\d.]+) tps", done.stderr)[1:]))
 
 
 def _threads(conninfo: str, table: str, clients: int) -> float:
@@ -181,8 +177,8 @@ def _threads(conninfo: str, table: str, clients: int) -> float:
 def _rates(numbers: Numbers) -> str:
     """Write medians, and their ratios to no trigger."""
     rows = [
-        "| single-row updates | 1 client | ratio | 16 clients | ratio |",
-        "|---|---|---|---|---|",
+        "| single-row updates | 1 client | ratio | 4 clients | ratio | 16 clients | ratio |",
+        "|---|---|---|---|---|---|---|",
     ]
     medians = _medians(numbers)
     plain = medians["no trigger"]
