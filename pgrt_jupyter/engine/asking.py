@@ -32,7 +32,8 @@ KEPT = 30.0  # seconds for which images stay at least, so that every engine has 
 PATIENCE = 10.0  # seconds after which a query runs without its filter's answer
 BACKLOG = 10_000  # questions that may wait for a filter; beyond, the query runs instead
 
-_Question = tuple[RowChange, int]  # the change, and the relation as the query reads it
+# The change, the relation as the query reads it, and its columns that may have changed unseen.
+_Question = tuple[RowChange, int, Collection[str]]
 _Answer = tuple[Verdict, FilterFailed | None]
 
 
@@ -104,7 +105,7 @@ class Asking:
         """Ask a filter function about a statement that has no rows to show."""
         watch = group.watches[relation]
         change = RowChange(operation="truncate", table=watch.table, row=None, old=None)
-        self._pose(group, [(change, relation)])
+        self._pose(group, [(change, relation, ())])
 
     async def prune(self) -> None:
         """Delete images that were already old at the last pruning, if that is long enough ago."""
@@ -201,9 +202,9 @@ class Asking:
                 if image.operation == "many" or group.rule.function is None:
                     continue
             change = image.as_change(watch.table)
-            ignored = by_default_for_row(change, watch.watched) is Verdict.IGNORE
+            ignored = by_default_for_row(change, watch.watched, image.vague) is Verdict.IGNORE
             if group.rule.function is not None or not ignored:
-                questions.append((change, image.relation))
+                questions.append((change, image.relation, image.vague))
         if questions:
             self._pose(group, questions)
 
@@ -293,7 +294,7 @@ def _answers(
         return filters.values_of(frame, name)
 
     verdict, failure = Verdict.IGNORE, None
-    for change, member in questions:
+    for change, member, vague in questions:
         watch = group.watches[member]
         try:
             with _looking(connection):
@@ -302,6 +303,7 @@ def _answers(
                     change,
                     watch.relation,
                     watch.watched,
+                    vague,
                     own,
                     result_values,
                     connection,

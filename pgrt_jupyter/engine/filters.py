@@ -87,6 +87,7 @@ def ask(
     change: RowChange,
     relation: int,
     watch: Watched,
+    vague: Collection[str],
     frame: pd.DataFrame,
     result_values: Callable[[str], Collection[Any]],
     connection: psycopg.Connection[Any] | None,
@@ -95,7 +96,7 @@ def ask(
     if rule.function is not None:
         answer = rule.function(connection, frame, change)
         if isinstance(answer, Tracked):
-            return by_default_for_row(change, watch)
+            return by_default_for_row(change, watch, vague)
         return Verdict.REFRESH if answer else Verdict.IGNORE
     return by_conditions(change, rule.alternatives[relation], result_values)
 

@@ -20,6 +20,8 @@ from .sessions import Connection
 from .sql import load
 
 _OPERATIONS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "M": "many"}
+# Of these, and of arrays, an image does not show all: -0, the blanks of a json, where an array begins.
+_VAGUE = ("json", "real", "double precision")
 _PART = 1_000  # images sent back in one piece
 
 
@@ -32,6 +34,7 @@ class Image:
     old: Mapping[str, Any] | None
     new: Mapping[str, Any] | None
     hashed: frozenset[str] = field(default_factory=frozenset)
+    vague: frozenset[str] = field(default_factory=frozenset)  # columns that may have changed unseen
 
     def as_change(self, table: str) -> RowChange:
         """Describe the row to a filter, under the name the query knows its table by."""
@@ -129,6 +132,7 @@ def _typed(connection: Connection, oid: int, rows: Sequence[Sequence[Any]]) -> l
     stored = [text for _, old, _, new, _ in rows for text in (old, new) if text is not None]
     query = sql.SQL(load("images_typed")).format(columns=columns)
     values = _values(connection, query, stored)
+    vague = frozenset(name for name, kind in types if kind in _VAGUE or kind.endswith("[]"))
     images = []
     for operation, old, old_hashes, new, new_hashes in rows:
         before = next(values) | (old_hashes or {}) if old is not None else None
@@ -140,6 +144,7 @@ def _typed(connection: Connection, oid: int, rows: Sequence[Sequence[Any]]) -> l
                 old=before,
                 new=after,
                 hashed=frozenset({**(old_hashes or {}), **(new_hashes or {})}),
+                vague=vague,
             )
         )
     return images

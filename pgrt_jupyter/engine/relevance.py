@@ -66,11 +66,11 @@ def by_default(change: Change, watch: Watched) -> Verdict:
     return Verdict.REFRESH if change.tags & watch.tags else Verdict.IGNORE
 
 
-def by_default_for_row(change: RowChange, watch: Watched) -> Verdict:
-    """Decide as `by_default`, from a row's images."""
+def by_default_for_row(change: RowChange, watch: Watched, vague: Collection[str] = ()) -> Verdict:
+    """Decide as `by_default`, from a row's images; `vague` columns may have changed unseen."""
     if change.operation != "update" or watch.every_column:
         return Verdict.REFRESH
-    changed = frozenset(map(tag, change.changes))
+    changed = frozenset(map(tag, {*change.changes, *vague}))
     return Verdict.REFRESH if changed & watch.tags else Verdict.IGNORE
 
 

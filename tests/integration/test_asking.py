@@ -41,3 +41,23 @@ def test_a_filter_that_cannot_be_asked_refreshes(failure, dsn, connect, monkeypa
         db.execute("INSERT INTO orders VALUES (1)")
         query.wait_for(lambda df: list(df["id"]) == [1])
         wait_until(lambda: [type(error).__name__ for error in told] == ["FilterFailed"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("float8", "0", "-0"),
+        ("json", '{"a": 1}', '{"a":1}'),
+        ("int[]", "{1,2}", "[0:1]={1,2}"),
+    ],
+)
+def test_a_change_that_an_image_does_not_show_is_asked_about(dsn, connect, kind, before, after):
+    """JSON knows no -0, no blanks and no bounds; the query's text does."""
+    db = connect(dsn)
+    db.execute(f"CREATE TABLE notes (id int PRIMARY KEY, status text, value {kind}, other int)")
+    db.execute("INSERT INTO notes VALUES (1, 'new', %s, 0)", (before,))
+    with pgrt.Engine(dsn, throttle_ms=0) as engine:
+        sql = "SELECT id, value::text AS value FROM notes"
+        query = engine.sub("notes", sql, refresh={"notes": {"status": "new"}})
+        db.execute(f"UPDATE notes SET value = %s::{kind}, other = other + 1", (after,))
+        query.wait_for(lambda df: df["value"][0] == after)

@@ -83,6 +83,8 @@ def test_the_default_decides_alike_from_a_row() -> None:
     insert = RowChange(operation="insert", table="t", row={"note": "x"}, old=None)
     assert by_default_for_row(row, STATUS) is Verdict.REFRESH
     assert by_default_for_row(other, STATUS) is Verdict.IGNORE
+    assert by_default_for_row(other, STATUS, {"note"}) is Verdict.IGNORE
+    assert by_default_for_row(other, STATUS, {"status"}) is Verdict.REFRESH
     assert by_default_for_row(other, ANYTHING) is Verdict.REFRESH
     assert by_default_for_row(insert, STATUS) is Verdict.REFRESH
 
