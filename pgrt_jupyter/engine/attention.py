@@ -74,7 +74,9 @@ class Attention:
         self._changed: set[Group] = set()  # whose needs are to be asked for again
         self._uncovered: set[Group] = set()  # that poll because keys could not be had
         self._settling: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._unread_of: set[int] = set()  # relations whose writers are to be looked up together
+        self._looking: asyncio.Task[frozenset[str]] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._backoff = Backoff(_FIRST_WAIT, pulse.longest_wait)
         self._watcher: asyncio.Task[None] | None = None
         self._opened_at = 0.0
@@ -139,7 +141,7 @@ class Attention:
 
     async def look_up_writers(self, group: Group) -> None:
         """Note who may have found nobody waiting; the query runs again when they have ended."""
-        writers = await self._writers(group)
+        writers = await self._writers(group.watches)
         group.awaited |= writers
 
     async def arm(self, group: Group) -> None:
@@ -152,15 +154,28 @@ class Attention:
             await self.look_up_unread(group)
 
     async def look_up_unread(self, group: Group) -> None:
-        """Note who may have written without telling; images are read again when they have ended."""
-        if self.listening:
-            writers = await self._writers(group)
-            group.unread |= writers
+        """Note who may have written without telling; images are read again when they have ended.
 
-    async def _writers(self, group: Group) -> frozenset[str]:
-        """List who may have written to a query's tables and has not ended, and watch for their end."""
+        Queries that ask at the same moment are answered together: to read once too often does no harm.
+        """
+        self._unread_of.update(group.watches)
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+            self._tasks.add(self._looking)
+            self._looking.add_done_callback(self._tasks.discard)
+        writers = await asyncio.shield(self._looking)
+        group.unread |= writers
+
+    async def _look(self) -> frozenset[str]:
+        """List who may have written to the tables of all who have asked by now."""
+        await asyncio.sleep(0)
+        relations, self._unread_of, self._looking = self._unread_of, set(), None
+        return await self._writers(relations) if self.listening else frozenset()
+
+    async def _writers(self, relations: Iterable[int]) -> frozenset[str]:
+        """List who may have written to these tables and has not ended, and watch for their end."""
         assert self._listener is not None
-        writers = await self._listener.writers(group.watches)
+        writers = await self._listener.writers(relations)
         if writers and (self._watcher is None or self._watcher.done()):
             self._watcher = self._spawn(self._watch_writers())
         return writers
@@ -168,8 +183,8 @@ class Attention:
     async def settle(self) -> None:
         """Hold exactly the keys that the queries' states ask for."""
         async with self._turn:
-            while await self._settle_once() and self._changed:
-                pass  # somebody changed their mind meanwhile
+            while self._changed and await self._settle_once():
+                pass  # somebody may have changed their mind meanwhile
 
     async def _settle_once(self) -> bool:
         """Say whether it could be done."""

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from pgrt_jupyter.config import resolve
-from pgrt_jupyter.engine import sessions
+from pgrt_jupyter.engine import frames, sessions
 from pgrt_jupyter.errors import PgrtError
 
 from ..faults.proxy import Proxy, Way, target_of
@@ -37,7 +37,7 @@ def test_a_connection_has_the_settings_results_rely_on(dsn):
     """Every one of them."""
     connection = sessions.connect(resolve(dsn))
     try:
-        for name, value in sessions.SETTINGS:
+        for name, value in frames.SETTINGS:
             row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
             assert row is not None and row[0].startswith(value), name
     finally:
