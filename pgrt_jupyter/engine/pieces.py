@@ -18,6 +18,7 @@ from typing import TypeAlias
 from zlib import crc32
 
 Row: TypeAlias = "bytes | memoryview"
+Texts: TypeAlias = "tuple[tuple[bytes | str | None, ...], ...]"  # by columns
 
 # 1M x 10 rows: about 40 pieces of 3 MB. Larger ones are read no faster, smaller ones slow down what
 # goes through all chunks of a column.
@@ -43,9 +44,7 @@ class Fetched:
     digest: bytes  # of the text and of `truncated`
     rows: int
     truncated: bool  # there were more rows than were asked for
-    texts: tuple[tuple[bytes | None, ...], ...] | None = (
-        None  # the same by columns, where it is small
-    )
+    texts: Texts | None = None  # the same by columns, where it is small
 
 
 class Cutter:
@@ -102,7 +101,7 @@ class Cutter:
         self._begin()
 
 
-def in_one(text: bytes, rows: int, texts: tuple[tuple[bytes | None, ...], ...]) -> Fetched:
+def in_one(text: bytes, rows: int, texts: Texts) -> Fetched:
     """Hold a small result, which was not copied."""
     piece = Piece(text=text, digest=hashlib.sha256(text).digest(), rows=rows)
     return replace(_put_together([piece] if rows else [], truncated=False), texts=texts)

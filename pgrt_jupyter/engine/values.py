@@ -69,7 +69,9 @@ def read_anything(data: bytes, kinds: Sequence[Kind]) -> list[Values]:
         return [decode(_text(column), kind) for column, kind in zip(raw, kinds, strict=True)]
 
 
-def read_texts(texts: Sequence[Sequence[bytes | None]], kinds: Sequence[Kind]) -> list[Values]:
+def read_texts(
+    texts: Sequence[Sequence[bytes | str | None]], kinds: Sequence[Kind]
+) -> list[Values]:
     """Read columns of few values, for which that is quicker than CSV; the same values.
 
     Raises `pyarrow.ArrowInvalid` for what is not UTF-8.

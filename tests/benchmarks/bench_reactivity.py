@@ -19,7 +19,7 @@ import psycopg
 import pgrt_jupyter as pgrt
 
 CLASSES, ASSIGNMENTS, STUDENTS, SCORES = 200, 30, 680, 120_000
-LIVE, SECONDS, WARM_UP = 50, 30.0, 5.0
+LIVE, SECONDS, WARM_UP = 50, 15.0, 5.0
 RATE = 100  # inserts, updates and deletes each, a second
 SCHEMA = f"""
 CREATE TABLE students (id int PRIMARY KEY, name text NOT NULL);

@@ -121,7 +121,7 @@ def test_what_a_query_did_to_its_session_is_undone(connection: Connection) -> No
         read_small(connection, "SELECT nextval('numbers') AS a", columns)
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(0, True), (1_000, True), (1_001, False)])
+@pytest.mark.parametrize(("rows", "expected"), [(0, True), (2_000, True), (2_001, False)])
 def test_only_small_results(rows: int, expected: bool) -> None:
     """Beyond some values COPY is quicker; a result that may be cut is always copied."""
     columns = ()
