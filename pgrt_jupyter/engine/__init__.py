@@ -11,7 +11,8 @@ The journey of a change, one way:
 - `vigilance` says whether a query without a filter is worth having its changed rows looked at, `predicates`
   and `expressions` find in its text which rows cannot matter, `conditions` has the server judge and
   `weighing` runs what a row matters to.
-- `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame and `diff` compares.
+- `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame, with `small` and `pieces` for
+  results that were small or are large, and `diff` compares.
 - `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,
   `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the
   thread that owns it all.

@@ -1,7 +1,7 @@
 """Fetch a result and make a DataFrame of it: describe, fetch, parse.
 
-Every result travels as `COPY (query) TO STDOUT (FORMAT CSV)`: for one row as quick as a cursor,
-for a million ten times quicker, and it is the server's own text of each value.
+A result travels as `COPY (query) TO STDOUT (FORMAT CSV)`: for a million rows ten times quicker than a
+cursor, and it is the server's own text of each value. One that was small comes as `small` reads it.
 """
 
 from __future__ import annotations
