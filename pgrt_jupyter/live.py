@@ -65,6 +65,7 @@ class LiveQuery(traitlets.HasTraits):
     ) -> None:
         self._view: View | None = None
         self._told: View | None = None  # what observers were notified of last
+        self._pushed: View | None = None  # what tables show, and observers may be notified of
         self._news = threading.Condition()
         self._loop = loop
         self._delivery = delivery
@@ -293,17 +294,20 @@ class LiveQuery(traitlets.HasTraits):
     def push(self) -> None:
         """Bring every table up to date, and work out what observers will read."""
         with self._news:
-            tables = list(self._tables)
-        shown = self._shown()
-        for table in tables:
-            table.show(shown)
-        if self._observes("delta"):
-            # A million rows take 20 ms, which the kernel's main loop need not wait for.
-            _ = [view.delta for view in (self._told, self._view) if view is not None]
+            tables, view = list(self._tables), self._view
+        shown = view.shown() if view is not None else NOTHING
+        try:
+            for table in tables:
+                table.show(shown)
+            if self._observes("delta"):
+                # A million rows take 20 ms, which the kernel's main loop need not wait for.
+                _ = [one.delta for one in (self._told, view) if one is not None]
+        finally:
+            self._pushed = view
 
     def flush(self) -> None:
         """Notify observers of every trait that differs from what they were told."""
-        before, now = self._told, self._view
+        before, now = self._told, self._pushed  # what is newer is on its way
         if now is None or now is before:
             return
         self._told = now
