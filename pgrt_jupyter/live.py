@@ -57,6 +57,9 @@ class LiveQuery(traitlets.HasTraits):
     unwatched = FromView("tuple of what cannot be watched, by name; such a query polls")
     sql = FromView("the query's text")
     params = FromView("its parameters' values")
+    plan = FromView("in words: how the query is brought up to date, and why not better")
+    refresh_kind = FromView("of the last update: 'delta', only what changed was read, or 'full'")
+    refresh_kinds = FromView("number of runs of each kind")
     name = traitlets.Unicode(read_only=True, help="the subscription's name")
     throttle_ms = traitlets.Int(min=0, help="at most one run per so many milliseconds; writable")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -23,9 +23,10 @@ from .capture import Member
 from .conditions import Conditions
 from .filters import Filter
 from .interest import Need
+from .keeping import Keeping
 from .model import Dependencies, Refresh, Snapshot, Status
 from .notification import Change
-from .refresh import Backend, Difference, Outcome, Query
+from .outcomes import Backend, Difference, Kind, Outcome, Query
 from .relevance import Verdict, Watched, by_default, watched
 from .statement import Statement
 from .throttle import Throttle
@@ -48,6 +49,7 @@ class Spec:
     key: tuple[str, ...] | None  # None: the primary key, where the result carries it
     max_rows: int | None
     dtype_backend: Backend
+    incremental: bool | None = None  # None: where a result is large, or takes long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,9 @@ class State:
     dependencies: Dependencies
     refreshed_at: datetime | None
     refresh_count: int
+    plan: str  # for people: how the query is brought up to date, and why so
+    refresh_kind: Kind | None
+    refresh_kinds: Mapping[str, int]
 
 
 class Subscriber(Protocol):
@@ -120,12 +125,14 @@ class Group:
         default_factory=dict
     )  # by relation, where attentive
     vigilance: Vigilance = field(default_factory=Vigilance)
+    keeping: Keeping = field(init=False)
     told: bool = False  # of a change, since the last run, that conditions might have told apart
     questions: int = 0  # how many wait for the filter
     unanswered: bool = False  # the filter takes too long; changes refresh meanwhile
 
     def __post_init__(self) -> None:
         self.throttle = Throttle(self.spec.throttle_ms / 1000, random.random)
+        self.keeping = Keeping(self.spec.incremental)
 
     @property
     def paused(self) -> bool:
@@ -143,9 +150,9 @@ class Group:
         """Give the columns that identify a row of the result."""
         return self.analysed.dependencies.key if self.spec.key is None else self.spec.key
 
-    @property
-    def query(self) -> Query:
-        """Give what a run needs."""
+    def query(self, *, late: bool = False) -> Query:
+        """Give what a run needs; `late`, keys of changed rows may have been forgotten."""
+        keeping = self.keeping
         return Query(
             statement=self.spec.statement,
             select=self.analysed.select,
@@ -153,7 +160,17 @@ class Group:
             key=self.key,
             max_rows=self.spec.max_rows,
             dtype_backend=self.spec.dtype_backend,
+            plan=keeping.plan if keeping.is_on else None,
+            members=self._members_by_relation() if keeping.is_on else {},
+            base=keeping.base(late=late or self.must_poll) if keeping.is_on else None,
         )
+
+    def _members_by_relation(self) -> dict[int, list[int]]:
+        """List the tables whose writes change what a relation shows."""
+        found: dict[int, list[int]] = {}
+        for oid, watch in self.watches.items():
+            found.setdefault(watch.relation, []).append(oid)
+        return found
 
     @property
     def max_age(self) -> float | None:
@@ -189,21 +206,37 @@ class Group:
 
         Where images tell of every change, they go on: to let go of them would be a gap to make up for.
         """
-        if self.closed or self.paused or (self.throttle.dirty and not self._keeps_images):
+        keeps, dirty = self.keeping.is_on, self.throttle.dirty
+        if self.closed or self.paused or (dirty and not (self._keeps_images or keeps)):
             return []
         needs = []
         for watch in self.watches.values():
-            rows = self.asks_about(watch.relation)
+            rows = self.asks_about(watch.relation) or self._keeps_rows(watch.relation)
             needs.append(
                 Need(
                     family=watch.family,
                     tags=watch.watched.tags,
                     every_column=watch.watched.every_column or self.has_function,
                     rows=rows,
-                    quiet=rows and self.quiet,
+                    keys=keeps,
+                    quiet=(keeps and dirty) or (rows and self.quiet),
                 )
             )
         return needs
+
+    def hears(self, needs: Collection[Need]) -> bool:
+        """Say whether what is needed has changes announced, or their images read in rounds."""
+        return bool(needs) and (self.quiet or not all(need.quiet for need in needs))
+
+    def _keeps_rows(self, relation: int) -> bool:
+        """Say whether the plan needs whole rows as they were."""
+        plan = self.keeping.plan if self.keeping.is_on else None
+        return plan is not None and plan.by_groups and relation in plan.followed
+
+    def lose_track(self) -> None:
+        """Read all of the result next time: what changed may not be known."""
+        self.keeping.gap()
+        self.covered = False
 
     def asks_about(self, relation: int) -> bool:
         """Say whether images of a relation's rows decide whether a change matters."""
@@ -229,7 +262,8 @@ class Group:
     @property
     def attentive(self) -> bool:
         """Say whether changed rows are looked at to see whether they can matter."""
-        return self.rule is None and self.vigilance.mode is Mode.ATTENTIVE
+        attentive = self.vigilance.mode is Mode.ATTENTIVE
+        return self.rule is None and attentive and not self.keeping.is_on
 
     def verdict(self, change: Change) -> Verdict:
         """Decide about a notification; UNSURE here means: look at the row images, or ask the filter."""
@@ -289,6 +323,7 @@ class Group:
     def failed(self, error: PgrtError) -> None:
         """Take a failure; the last good result stays, unless the role may no longer see it."""
         self.error = error
+        self.lose_track()
         self.reanalyse = not isinstance(error, ServerUnavailable)
         if isinstance(error, PermissionMissing) and self.snapshot is not None:
             self.snapshot = _blank(self.snapshot, self.spec.dtype_backend)
@@ -307,6 +342,9 @@ class Group:
             dependencies=self.analysed.dependencies,
             refreshed_at=self.refreshed_at,
             refresh_count=self.refresh_count,
+            plan=self.keeping.told,
+            refresh_kind=self.keeping.kind,
+            refresh_kinds=dict(self.keeping.kinds),
         )
 
     def _standing(self) -> tuple[Status, str]:
@@ -382,6 +420,7 @@ def shared(spec: Spec) -> tuple[Any, ...]:
         spec.key,
         spec.max_rows,
         spec.dtype_backend,
+        spec.incremental,
     )
 
 
