@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from . import changed, diff, frames
 from .changed import Changed
 from .ordering import Order, is_as_declared
-from .patches import Body, Positions, patched
+from .patches import Body, Positions, patched, taken
 from .plans import Place, Plan
 from .sessions import Connection
 from .types import kind_of
@@ -129,7 +129,7 @@ class _Reading:
         mask: Any = None
         for output, texts in zip(outputs, keys, strict=True):
             found = _among(self._base.values[output], self._typed(texts, output))
-            mask = found if mask is None else pc.and_(mask, found)
+            mask = found if mask is None else pc.and_kleene(mask, found)
         return _positions(mask)
 
 
@@ -154,7 +154,7 @@ class _Rows(_Reading):
         anchor, wanted = self._plan.places[0], self._wanted[0]
         rows = self._where(place.outputs, keys)
         for texts, output in zip(wanted, anchor.outputs, strict=True):
-            texts.update(map(str, _taken(self._base.values[output], rows).to_pylist()))
+            texts.update(map(str, taken(self._base.values[output], rows).to_pylist()))
         found = self._ask(place.text, list(map(_array, keys)))
         for texts, values in zip(wanted, found, strict=True):
             texts.update(value.decode() for value in values if value is not None)
@@ -207,8 +207,8 @@ class _Groups(_Reading):
         for output, texts, null in zip(self.identity, self._wanted, self._nulls, strict=True):
             values: Any = self._base.values[output]
             found = _among(values, self._typed(texts, output))
-            found = pc.or_(found, values.is_null()) if null else found
-            mask = found if mask is None else pc.and_(mask, found)
+            found = pc.or_kleene(found, values.is_null()) if null else found
+            mask = found if mask is None else pc.and_kleene(mask, found)
         return _positions(mask)
 
     def added(self) -> list[Values]:
@@ -236,7 +236,7 @@ class _Merge:
         self._order = Order(plan.sorts)
         self._added = added
         self._gone = gone
-        self._were = [_taken(column, gone) for column in base.values]
+        self._were = [taken(column, gone) for column in base.values]
         self._identity = identity
 
     def patch(self) -> Patch | None:
@@ -246,12 +246,12 @@ class _Merge:
             gone, places, rows = self._within_limit(gone, places, rows)
         if not len(gone) and not rows:
             return None
-        removed = [_taken(column, gone) for column in self._base.values]
-        added = [_taken(column, np.asarray(rows, np.int64)) for column in self._added]
+        removed = [taken(column, np.searchsorted(self._gone, gone)) for column in self._were]
+        added = [taken(column, np.asarray(rows, np.int64)) for column in self._added]
         body = patched(self._base, gone, added, np.asarray(places, np.int64))
         if self._plan.limit is not None and body.rows > self._plan.limit:
             rest = np.arange(self._plan.limit, body.rows)
-            none = [_taken(column, rest[:0]) for column in body.values]
+            none = [taken(column, rest[:0]) for column in body.values]
             body = patched(body, rest, none, rest[:0])
             return Patch(body=body, removed=[], added=[], is_all=False)
         return Patch(body=body, removed=removed, added=added)
@@ -283,7 +283,7 @@ class _Merge:
         before = np.asarray([was for _, was in pairs], np.int64)
         differ = np.zeros(len(pairs), np.bool_)
         for old, new in zip(self._were, self._added, strict=True):
-            differ |= diff.differing(_series(_taken(old, before)), _series(_taken(new, now)))
+            differ |= diff.differing(_series(taken(old, before)), _series(taken(new, now)))
         return set(now[~differ].tolist())
 
     def _place(self, row: int, was: int | None) -> int:
@@ -323,34 +323,29 @@ def _series(values: Values) -> pd.Series[Any]:
     return pd.Series(pd.arrays.ArrowExtensionArray(values))
 
 
-def _taken(values: Values, rows: Positions) -> Any:
-    """Take rows of a column."""
-    return values[rows] if isinstance(values, np.ndarray) else values.take(pa.array(rows))
-
-
 def _among(values: Any, some: Any) -> Any:
-    """Say which values of a column are among some."""
+    """Say which values of a column are among some; NULL for NULL."""
     if len(some) > _FEW:
         return pc.is_in(values, value_set=some.combine_chunks())
     found = [pc.equal(values, value) for value in some]
     if not found:
         return pc.and_(values.is_null(), False)
-    return reduce(pc.or_kleene, found).fill_null(False)
+    return reduce(pc.or_kleene, found)
 
 
 def _positions(mask: Any) -> Positions:
-    """List the rows a mask is true for."""
+    """List the rows a mask is true for; NULL is not."""
     return np.asarray(pc.indices_nonzero(mask)).astype(np.int64)
 
 
 def _joined(parts: Sequence[Sequence[Values]], like: Sequence[Values]) -> list[Values]:
     """Put rows of several readings together."""
     none = np.zeros(0, np.int64)
-    every = [[_taken(column, none) for column in like], *parts]
+    every = [[taken(column, none) for column in like], *parts]
     return [
         np.concatenate(columns)
         if isinstance(columns[0], np.ndarray)
-        else pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+        else pa.chunked_array([pa.concat_arrays(c for column in columns for c in column.chunks)])
         for columns in zip(*every, strict=True)
     ]
 

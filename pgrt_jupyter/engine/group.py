@@ -27,6 +27,7 @@ from .keeping import Keeping
 from .model import Dependencies, Refresh, Snapshot, Status
 from .notification import Change
 from .outcomes import Backend, Difference, Kind, Outcome, Query
+from .plans import Plan
 from .relevance import Verdict, Watched, by_default, watched
 from .statement import Statement
 from .throttle import Throttle
@@ -94,6 +95,7 @@ class Group:
     spec: Spec
     analysed: Analysed
     rule: Filter | None
+    _families: Mapping[int, tuple[Member, ...]] = field(default_factory=dict)  # by relation
     watches: Mapping[int, Watch] = field(default_factory=dict)  # by oid of each member table
     members: tuple[Member, ...] = ()
     subscribers: dict[Subscriber, bool] = field(default_factory=dict)  # subscriber: paused
@@ -186,9 +188,11 @@ class Group:
 
     def watch(self, members: Mapping[int, tuple[Member, ...]]) -> None:
         """Take the families of the tables the query reads."""
+        self._families = members
         watches: dict[int, Watch] = {}
         for relation in self.analysed.dependencies.relations:
             columns = relation.columns | (self.rule.columns(relation.oid) if self.rule else set())
+            columns |= self.keeping.key_columns(relation.oid)
             reads = watched(columns, relation.every_column)
             for member in members.get(relation.oid, ()):
                 known = watches.get(member.oid)
@@ -200,6 +204,12 @@ class Group:
                 )
         self.watches = watches
         self.members = tuple({m.oid: m for found in members.values() for m in found}.values())
+
+    def plan(self, plan: Plan | None, words: str) -> None:
+        """Take the query's plan, or why there is none; the keys that a plan goes by are watched, too."""
+        self.keeping.offer(plan, words)
+        self.watch(self._families)
+        self.covered = False
 
     def needs(self) -> list[Need]:
         """Say what to hear of now: nothing while the answer to a change is already due.

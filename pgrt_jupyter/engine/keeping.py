@@ -64,6 +64,11 @@ class Keeping:
         expensive = plan is not None and (plan.cost > _COST or plan.rows * plan.shown > CELLS)
         self._on = expensive if self._asked is None else self._asked
 
+    def key_columns(self, relation: int) -> frozenset[str]:
+        """Name the columns by which the plan finds rows of a relation again."""
+        places = (*self.plan.places, *self.plan.partners) if self.plan is not None else ()
+        return frozenset(n for place in places if place.relation == relation for n in place.key)
+
     def began(self, writers: Collection[str]) -> None:
         """Note that keys are asked for, and who was writing then."""
         if not self._kept:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -13,8 +14,10 @@ from . import diff
 from .deltas import Base, Members
 from .model import Delta, Snapshot
 from .plans import Plan
+from .sessions import Connection
 from .statement import Statement
 
+Lend = Callable[[Callable[[Connection], Any]], Any]
 Backend = Literal["pyarrow", "numpy_nullable"]
 Kind = Literal["full", "delta"]  # all of it was read, or what changed
 
@@ -32,6 +35,7 @@ class Query:
     plan: Plan | None = None
     members: Members = field(default_factory=dict)  # of the plan's tables
     base: Base | None = None  # since which all changes are known; None: it has to be read whole
+    lend: Lend | None = None  # does work with a session of the installing role; None: this is its
 
 
 class Difference:

@@ -17,6 +17,7 @@ from .values import Objects, Values
 
 Positions: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
+_MANY_RUNS = 8  # beyond, rows are picked one by one
 GRAIN = 1 << 14  # rows of a piece; one of 10 columns is written anew in about a millisecond
 
 
@@ -41,6 +42,7 @@ class _Segment:
     end: int
     added: slice  # … and rows that come in, written behind them before `order` picks
     order: Positions | None  # None: the rows as they are
+    runs: tuple[tuple[int, int], ...] = ()  # the same by first row and length, where they are few
 
 
 def body(values: Sequence[Values], rows: int) -> Body:
@@ -82,7 +84,8 @@ def _segments(before: Body, removed: Positions, places: Positions) -> Iterator[_
             places[mine] - first,
             count + np.arange(mine.stop - mine.start),
         )
-        yield _Segment(first, end, mine, order[~np.isin(order, gone)])
+        order = order[~np.isin(order, gone)]
+        yield _Segment(first, end, mine, order, _runs(order))
         begin = end
     if begin < before.rows:
         yield _Segment(begin, before.rows, slice(0, 0), None)
@@ -128,8 +131,35 @@ def _chunks(old: pa.ChunkedArray, new: pa.ChunkedArray, segment: _Segment) -> li
     both = pa.concat_arrays([*rows.chunks, *added.chunks]) if rows.chunks or added.chunks else None
     if both is None or not len(segment.order):
         return []
-    breaks = np.flatnonzero(np.diff(segment.order) != 1) + 1
-    if len(breaks) > 32:
+    if not segment.runs:
         return [both.take(pa.array(segment.order))]
-    runs = np.split(segment.order, breaks)
-    return [pa.concat_arrays([both.slice(int(run[0]), len(run)) for run in runs])]
+    return [pa.concat_arrays([both.slice(*run) for run in segment.runs])]
+
+
+def _runs(order: Positions) -> tuple[tuple[int, int], ...]:
+    """Give the runs of neighbours; none if they are many."""
+    if not len(order):
+        return ()
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(order) != 1) + 1])
+    if len(begins) > _MANY_RUNS:
+        return ()
+    lengths = np.diff(begins, append=len(order))
+    return tuple(zip(order[begins].tolist(), lengths.tolist(), strict=True))
+
+
+def taken(values: Values, rows: Positions) -> Any:
+    """Take rows of a column, into one chunk; ascending, where there are several.
+
+    Chunk by chunk: of text, Arrow's own way joins all chunks first.
+    """
+    if isinstance(values, np.ndarray):
+        return values[rows]
+    if values.num_chunks == 1:
+        return pa.chunked_array([values.chunk(0).take(pa.array(rows))], values.type)
+    parts, first, end = [pa.array([], values.type)], 0, 0
+    for chunk in values.chunks:
+        begin, end = end, int(np.searchsorted(rows, first + len(chunk)))
+        if begin < end:
+            parts.append(chunk.take(pa.array(rows[begin:end] - first)))
+        first += len(chunk)
+    return pa.chunked_array([pa.concat_arrays(parts)], values.type)

@@ -6,7 +6,7 @@ All of it is read in one snapshot, whose number is kept: the next run reads what
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +22,9 @@ from .sessions import Connection, consistent, is_lost
 
 log = logging.getLogger("pgrt_jupyter")
 
+Rows = Sequence[Sequence[str | None]]
+
+_EXPORT = b"SELECT pg_catalog.pg_export_snapshot()"
 _NOW = b"SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"
 
 
@@ -33,13 +36,18 @@ def run(
     connection: Connection, query: Query, plan: Plan, previous: Snapshot | None, ran_at: datetime
 ) -> Outcome:
     """Run a plan; raises the driver's errors and Unfit."""
-    if query.base is not None and previous is not None:
+    is_standby = connection.info.parameter_status("in_hot_standby") == "on"
+    if query.base is not None and previous is not None and not is_standby:
         try:
             return _as_far_as_changed(connection, query, plan, previous, ran_at, query.base)
-        except psycopg.Error as error:  # of rows that are there no more, perhaps
+        except Exception as error:  # whatever it is, reading all of it is right
+            if isinstance(error, Unfit):
+                raise
             if isinstance(error, psycopg.OperationalError) and is_lost(error):
                 raise
-            log.info("a result is read whole after an error: %s", error.sqlstate)
+            expected = isinstance(error, psycopg.Error)  # of rows that are there no more, perhaps
+            level = logging.INFO if expected else logging.ERROR
+            log.log(level, "reading what changed failed: %s", type(error).__name__)
     with consistent(connection, _NOW) as (rows, end):
         return _whole(connection, query, plan, previous, ran_at, str(rows[0][0]), end)
 
@@ -52,8 +60,13 @@ def _as_far_as_changed(
     ran_at: datetime,
     base: Base,
 ) -> Outcome:
-    """Read what changed, or all in the same transaction."""
-    with consistent(connection, deltas.wanted(base.at, query.members)) as (rows, end):
+    """Read what changed, or all in the same transaction.
+
+    Where the query has a role of its own, which may not read what changed, two sessions share a snapshot.
+    """
+    first = deltas.wanted(base.at, query.members)
+
+    def read(rows: Rows, end: Callable[[], None]) -> Outcome:
         found = changed.changed(rows)
         try:
             patch = deltas.patch(connection, plan, query.members, base.body, found)
@@ -62,6 +75,19 @@ def _as_far_as_changed(
             return _whole(connection, query, plan, previous, ran_at, found.snapshot, end)
         end()
         return _patched(query, plan, previous, ran_at, patch, base, found.snapshot)
+
+    if query.lend is None:
+        with consistent(connection, first) as (rows, end):
+            return read(rows, end)
+
+    def read_as_two(own: Connection) -> Outcome:
+        with consistent(own, first) as (rows, end_own):
+            ((snapshot,),) = own.execute(_EXPORT).fetchall()
+            with consistent(connection, _NOW, str(snapshot)) as (_, end):
+                end_own()
+                return read(rows, end)
+
+    return query.lend(read_as_two)
 
 
 def _whole(

@@ -83,6 +83,8 @@ def find(connection: Connection, analysed: Analysed, members: Members) -> Plan:
     """Find the plan of a query; raises Refused, which says why there is none, and the driver's errors."""
     dependencies = analysed.dependencies
     tables = {oid for oid in dependencies.fingerprint_oids if oid > 0}
+    if connection.info.parameter_status("in_hot_standby") == "on":
+        raise Refused("it runs on a replica")
     if dependencies.unwatchable or not analysed.complete:
         raise Refused("it reads what cannot be watched")
     if not tables or tables != {relation.oid for relation in dependencies.relations}:
@@ -107,10 +109,10 @@ def _tables(
         if connection.execute(load("conditions_sure"), given).fetchone() != (True,):
             raise Refused("a table has row-level security, or is temporary")
         found: list[Any] = connection.execute(load("plan_keys"), given).fetchall()
-    keys = {oid: (key, columns, virtual) for oid, key, columns, virtual in found}
+    keys = {oid: rest for oid, *rest in found}
     tables: dict[tuple[str, str], Table] = {}
     for relation in relations:
-        key, columns, virtual = keys[relation.oid]
+        key, columns, virtual, readable = keys[relation.oid]
         names = tuple(name for name, _, _ in key)
         simple = all(m.plain_key and m.key == names for m in members.get(relation.oid, ()))
         table = Table(
@@ -118,6 +120,7 @@ def _tables(
             key=tuple(KeyColumn(name=n, attnum=a, type=t) for n, a, t in key) if simple else (),
             columns=frozenset(columns),
             virtual=virtual,
+            readable=readable,
         )
         tables[relation.schema, relation.name] = table
         if relation.visible:
@@ -247,6 +250,8 @@ class _Writer:
             raise Refused("it groups an outer join")
         if any(place.table.virtual for place in shape.places):
             raise Refused("it groups a table with virtual columns, which are not written down")
+        if not all(place.table.readable for place in shape.places):
+            raise Refused("it groups a table of which its role may not read every column")
         outputs = [self._group_expression(output) for output in shape.grouped]
         places = []
         for n, place in enumerate(shape.places):

@@ -97,13 +97,9 @@ class Preparation:
             (spec.incremental is False, "incremental=False"),
             (group.rule is not None, "a refresh filter decides when it runs"),
             (spec.max_rows is not None, "max_rows may cut it anywhere"),
-            (
-                spec.conninfo != self._server.conninfo,
-                "it runs under a role or on a server of its own",
-            ),
         ):
             if is_so:
-                group.keeping.offer(None, f"full: {why}")
+                group.plan(None, f"full: {why}")
                 return
         members: dict[int, list[capture.Member]] = {}
         known = {member.oid: member for member in group.members}
@@ -112,12 +108,12 @@ class Preparation:
         work = partial(plans.find, analysed=group.analysed, members=members)
         try:
             plan = await self._server.run(work, spec.conninfo)
-            group.keeping.offer(plan, plan.words)
+            group.plan(plan, plan.words)
         except rewriting.Refused as reason:
-            group.keeping.offer(None, f"full: {reason}")
+            group.plan(None, f"full: {reason}")
         except (PgrtError, psycopg.Error) as error:
             log.info("a query has no plan: %s", error)
-            group.keeping.offer(None, f"full: the server refuses a plan ({type(error).__name__})")
+            group.plan(None, f"full: the server refuses a plan ({type(error).__name__})")
 
     async def attend(self, group: Group) -> None:
         """Find out which rows can matter to a query, and have it look at them if any cannot.
@@ -190,6 +186,8 @@ class Preparation:
         missed = {g for g, then in before.items() if (set(g.watches), _stamps(g)) != then}
         for group in missed:
             group.lose_track()
+            if group.keeping.plan is not None:
+                await self.plan(group)  # its tables may have another key
         return missed
 
     def _note_whole(self, found: _Families, done: capture.Completion) -> None:

@@ -24,7 +24,7 @@ import postgast
 from postgast import pg_query_pb2 as pg
 from psycopg import sql
 
-from .expressions import columns_of, content, is_same, walk
+from .expressions import columns_of, conjuncts, content, is_same, walk
 
 HIDDEN = "_pgrt_{}"  # names of outputs that are added
 
@@ -50,6 +50,7 @@ class Table:
     key: tuple[KeyColumn, ...]
     columns: frozenset[str]
     virtual: bool = False  # some are worked out when they are read
+    readable: bool = True  # all of them, by the query's role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,8 +381,8 @@ def _add_condition(select: Any, condition: str) -> None:
         return
     both = select.where_clause.bool_expr
     both.boolop = pg.AND_EXPR
-    both.args.add().CopyFrom(before)
-    both.args.add().CopyFrom(expression(text))
+    for conjunct in (*conjuncts(before), *conjuncts(expression(text))):
+        both.args.add().CopyFrom(conjunct)
 
 
 def _substitute(node: Any, text: str, alias: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import psycopg
@@ -33,6 +34,7 @@ class Runs:
         is_late: Callable[[float, float], bool],
     ) -> None:
         self._is_late = is_late  # whether what was heard of then may be forgotten now
+        self._lend = server.lend
         self._replicas = Replicas(server, attention)
         self._conninfo = server.conninfo
         self._attention = attention
@@ -158,6 +160,8 @@ class Runs:
         heard, keeping.heard = keeping.heard or began, None
         stand = keeping.stand
         query = group.query(late=self._is_late(heard, began))
+        if not self._is_own(group):
+            query = replace(query, lend=self._lend)
         work = partial(refresh.run, query=query, previous=group.snapshot)
         outcome = await self._replicas.run(group, work)
         group.reanalyse = group.reanalyse or outcome.replan

@@ -266,15 +266,19 @@ def reading(
 
 @contextmanager
 def consistent(
-    connection: Connection, first: bytes
+    connection: Connection, first: bytes, snapshot: str = ""
 ) -> Iterator[tuple[list[tuple[str | None, ...]], Callable[[], None]]]:
     """Run the block in a READ ONLY transaction in which every statement sees what the first one sees.
 
     Gives the rows of that first one, as text, and what `reading` gives to end the transaction early.
+    `snapshot`: see what the transaction sees that exported it.
     """
     end = _End(connection)
+    begin, settings = _BEGIN_CONSISTENT
+    share = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot).as_bytes()
     try:
-        answers = frames.answers(connection, [*_BEGIN_CONSISTENT, first])
+        before = [begin, share, settings] if snapshot else [begin, settings]
+        answers = frames.answers(connection, [*before, first])
         for answer in answers:
             if answer.status == pq.ExecStatus.FATAL_ERROR:
                 raise error_from_result(answer, encoding=connection.info.encoding)
