@@ -95,7 +95,7 @@ class Group:
     spec: Spec
     analysed: Analysed
     rule: Filter | None
-    _families: Mapping[int, tuple[Member, ...]] = field(default_factory=dict)  # by relation
+    families: Mapping[int, tuple[Member, ...]] = field(default_factory=dict)  # by relation
     watches: Mapping[int, Watch] = field(default_factory=dict)  # by oid of each member table
     members: tuple[Member, ...] = ()
     subscribers: dict[Subscriber, bool] = field(default_factory=dict)  # subscriber: paused
@@ -163,16 +163,9 @@ class Group:
             max_rows=self.spec.max_rows,
             dtype_backend=self.spec.dtype_backend,
             plan=keeping.plan if keeping.is_on else None,
-            members=self._members_by_relation() if keeping.is_on else {},
+            members={oid: [m.oid for m in found] for oid, found in self.families.items()},
             base=keeping.base(late=late or self.must_poll) if keeping.is_on else None,
         )
-
-    def _members_by_relation(self) -> dict[int, list[int]]:
-        """List the tables whose writes change what a relation shows."""
-        found: dict[int, list[int]] = {}
-        for oid, watch in self.watches.items():
-            found.setdefault(watch.relation, []).append(oid)
-        return found
 
     @property
     def max_age(self) -> float | None:
@@ -188,7 +181,7 @@ class Group:
 
     def watch(self, members: Mapping[int, tuple[Member, ...]]) -> None:
         """Take the families of the tables the query reads."""
-        self._families = members
+        self.families = members
         watches: dict[int, Watch] = {}
         for relation in self.analysed.dependencies.relations:
             columns = relation.columns | (self.rule.columns(relation.oid) if self.rule else set())
@@ -208,7 +201,7 @@ class Group:
     def plan(self, plan: Plan | None, words: str) -> None:
         """Take the query's plan, or why there is none; the keys that a plan goes by are watched, too."""
         self.keeping.offer(plan, words)
-        self.watch(self._families)
+        self.watch(self.families)
         self.covered = False
 
     def needs(self) -> list[Need]:
@@ -221,7 +214,7 @@ class Group:
             return []
         needs = []
         for watch in self.watches.values():
-            rows = self.asks_about(watch.relation) or self._keeps_rows(watch.relation)
+            rows = self.asks_about(watch.relation) or self._keeps_rows
             needs.append(
                 Need(
                     family=watch.family,
@@ -238,10 +231,11 @@ class Group:
         """Say whether what is needed has changes announced, or their images read in rounds."""
         return bool(needs) and (self.quiet or not all(need.quiet for need in needs))
 
-    def _keeps_rows(self, relation: int) -> bool:
+    @property
+    def _keeps_rows(self) -> bool:
         """Say whether the plan needs whole rows as they were."""
         plan = self.keeping.plan if self.keeping.is_on else None
-        return plan is not None and plan.by_groups and relation in plan.followed
+        return plan is not None and plan.by_groups
 
     def lose_track(self) -> None:
         """Read all of the result next time: what changed may not be known."""

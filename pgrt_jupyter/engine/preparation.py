@@ -101,11 +101,7 @@ class Preparation:
             if is_so:
                 group.plan(None, f"full: {why}")
                 return
-        members: dict[int, list[capture.Member]] = {}
-        known = {member.oid: member for member in group.members}
-        for oid, watch in group.watches.items():
-            members.setdefault(watch.relation, []).append(known[oid])
-        work = partial(plans.find, analysed=group.analysed, members=members)
+        work = partial(plans.find, analysed=group.analysed, members=group.families)
         try:
             plan = await self._server.run(work, spec.conninfo)
             group.plan(plan, plan.words)

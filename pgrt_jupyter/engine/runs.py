@@ -164,7 +164,9 @@ class Runs:
             query = replace(query, lend=self._lend)
         work = partial(refresh.run, query=query, previous=group.snapshot)
         outcome = await self._replicas.run(group, work)
-        group.reanalyse = group.reanalyse or outcome.replan
+        if outcome.replan:
+            group.reanalyse = True
+            self.changed(group)
         if keeping.took(outcome, stand, _now() - began):
             group.covered = False
             self._attention.settle_soon([group])
