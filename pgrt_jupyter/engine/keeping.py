@@ -21,8 +21,8 @@ from .outcomes import Kind, Outcome
 from .plans import Plan
 
 CELLS = 4_000  # values of a result that is read as quickly as what changed of it
-SECONDS = 0.02  # a run that takes longer is worth avoiding
-_COST = 2_000.0  # the server's units: what takes about as long
+SECONDS = 0.25  # a run that takes longer is worth avoiding, even on a busy machine
+_COST = 2_000.0  # the server's units: of reading about 100,000 rows
 _TRIES = 2  # of a plan that does not fit
 
 
@@ -61,8 +61,13 @@ class Keeping:
         if plan is not None and self._unfit >= _TRIES:
             plan, words = None, "full: its plan did not fit what the server answered"
         self.plan, self.words = plan, words
-        expensive = plan is not None and (plan.cost > _COST or plan.rows * plan.shown > CELLS)
-        self._on = expensive if self._asked is None else self._asked
+        large = plan is not None and plan.rows * plan.shown > CELLS
+        self._on = (large or self._is_costly) if self._asked is None else self._asked
+
+    @property
+    def _is_costly(self) -> bool:
+        """Say whether the server expects the query to take long."""
+        return self.plan is not None and self.plan.cost > _COST
 
     def key_columns(self, relation: int) -> frozenset[str]:
         """Name the columns by which the plan finds rows of a relation again."""
@@ -101,9 +106,9 @@ class Keeping:
         self._unfit += outcome.replan
         if outcome.kind == "delta" or self._asked is not None or self.plan is None:
             return False
-        was, cells = self._on, outcome.snapshot.frame.size if outcome.snapshot is not None else None
-        if cells is not None or seconds > SECONDS:
-            self._on = seconds > SECONDS or (cells or 0) > CELLS or (was and seconds > SECONDS / 4)
+        was, size = self._on, outcome.snapshot.frame.size if outcome.snapshot is not None else 0
+        if size or seconds > SECONDS:
+            self._on = seconds > SECONDS or size > CELLS or self._is_costly
         if self._on != was:
             self.gap()
         return self._on != was

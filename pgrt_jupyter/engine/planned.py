@@ -13,6 +13,7 @@ from datetime import datetime
 import pandas as pd
 import psycopg
 
+from ..errors import PgrtError
 from . import changed, deltas, diff, frames, patches
 from .deltas import Base, Patch
 from .model import Column, Snapshot
@@ -45,7 +46,9 @@ def run(
                 raise
             if isinstance(error, psycopg.OperationalError) and is_lost(error):
                 raise
-            expected = isinstance(error, psycopg.Error)  # of rows that are there no more, perhaps
+            expected = isinstance(
+                error, (psycopg.Error, PgrtError)
+            )  # of rows that are gone, perhaps
             level = logging.INFO if expected else logging.ERROR
             log.log(level, "reading what changed failed: %s", type(error).__name__)
     with consistent(connection, _NOW) as (rows, end):
