@@ -27,7 +27,9 @@ from .sessions import Connection
 from .types import kind_of
 from .values import Values, read_texts
 
-MOST_KEYS = 10_000  # beyond, all is read
+MOST_KEYS = 10_000  # beyond, all is read; of results of fewer rows …
+_SHARE = 20  # … where more than one key in so many rows changed, but for
+_LEAST_KEYS = 100
 _FEW = 4  # values that are looked for one by one
 
 Members = Mapping[int, Sequence[int]]  # by relation: the tables whose rows it shows
@@ -112,9 +114,15 @@ class _Reading:
     def _keys(self, place: Place) -> Keys:
         """Collect the keys of the rows that changed of a table."""
         rows = self._found.of(self._members.get(place.relation, ()))
-        if len(rows) > MOST_KEYS:
+        keys = [{str(row[name]) for row in rows} for name in place.key]
+        if max(map(len, keys)) > self._most:
             raise Uncertain("too many rows changed")
-        return [{str(row[name]) for row in rows} for name in place.key]
+        return keys
+
+    @property
+    def _most(self) -> int:
+        """Say how many keys are quicker to follow than all is to be read."""
+        return MOST_KEYS
 
     def _typed(self, texts: set[str], output: int) -> Any:
         """Read values as an output has them."""
@@ -143,8 +151,12 @@ class _Rows(_Reading):
         self._wanted = [self._keys(place) for place in self._plan.places]
         for place in self._plan.partners:
             self._follow_partner(place)
-        if max(len(texts) for keys in self._wanted for texts in keys) > MOST_KEYS:
+        if max(len(texts) for keys in self._wanted for texts in keys) > self._most:
             raise Uncertain("too many rows changed")
+
+    @property
+    def _most(self) -> int:
+        return max(_LEAST_KEYS, min(MOST_KEYS, self._base.rows // _SHARE))
 
     def _follow_partner(self, place: Place) -> None:
         """Add the anchor's keys that a changed partner leads to: before, and now."""
