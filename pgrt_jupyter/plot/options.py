@@ -1,0 +1,89 @@
+"""Read how a chart is to be drawn: everything is checked here, before there is a result."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import pandas as pd
+
+Kind = Literal["line", "area", "bar", "scatter"]
+Mode = Literal["replace", "append"]
+
+KINDS = (*get_args(Kind), "auto")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Hold what somebody asked for."""
+
+    kind: Kind | None  # None: by the columns' types
+    x: str | None  # None: chosen
+    y: tuple[str, ...] | None  # None: chosen
+    by: str | None  # its values make series
+    window: float | None  # seconds, or units of a numeric x
+    timed: bool  # the window was given as a time
+    mode: Mode
+
+
+def read(kind: str, x: Any, y: Any, by: Any, window: Any, mode: str) -> Options:
+    """Check what somebody asked for; raises ValueError."""
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r}: use {', '.join(map(repr, KINDS))}")
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode={mode!r}: use 'replace' or 'append'")
+    width, timed = _window(window)
+    if mode == "append" and width is None:
+        raise ValueError("mode='append' keeps points while they are in the window: give one")
+    return Options(
+        kind=None if kind == "auto" else cast(Kind, kind),
+        x=_name("x", x),
+        y=_names(y),
+        by=_name("by", by),
+        window=width,
+        timed=timed,
+        mode=cast(Mode, mode),
+    )
+
+
+def _name(which: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{which}={value!r}: give the name of a column")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, Iterable):
+        raise ValueError(f"y={value!r}: give the name of a column, or a list of names")
+    chosen = tuple(dict.fromkeys(names))
+    if not chosen or not all(isinstance(name, str) for name in chosen):
+        raise ValueError(f"y={value!r}: give the name of a column, or a list of names")
+    return chosen
+
+
+def _window(value: Any) -> tuple[float | None, bool]:
+    """Give a window's width, and whether it is certainly one of time."""
+    if value is None:
+        return None, False
+    timed = not isinstance(value, (int, float)) or isinstance(value, bool)
+    try:
+        width = _seconds(value) if timed else float(value)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"window={value!r}: give seconds, a timedelta, text such as '5min', or a width of x"
+        ) from None
+    if not (math.isfinite(width) and width > 0):
+        raise ValueError(f"window={value!r}: it must be greater than nothing")
+    return width, timed
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, (str, dt.timedelta)):
+        raise TypeError
+    return float(pd.Timedelta(value).total_seconds())
