@@ -8,6 +8,7 @@ points are kept that will have left the result.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from .columns import choose
 from .kept import Kept
 from .options import Options
 from .series import Drawn, Slots, draw, failed, finished
+
+log = logging.getLogger("pgrt_jupyter")
 
 QUICK_ROWS = 5_000  # these take a few milliseconds
 
@@ -118,6 +121,9 @@ class Drawing:
             drawn = draw(frame, chosen, shown.refreshed_at)
         except (ValueError, NotImplementedError, pa.ArrowException) as error:
             return failed(str(error))
+        except Exception as error:  # must not keep other charts and tables from their results
+            log.error("a chart could not be drawn: %s", type(error).__name__)
+            return failed(f"this result cannot be drawn ({type(error).__name__})")
         if options.mode == "append" and options.window is not None:
             drawn = self._kept.merge(drawn, options.window)
         return finished(drawn, options, self._slots)

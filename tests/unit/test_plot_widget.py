@@ -306,6 +306,7 @@ def test_a_forked_child_begins_anew(plot: Recorded) -> None:
     plot.show(shown(1, [1, 2]))
     plot.hello()
     plot.receive("bye")
+    wait_until(lambda: plot._watcher is None)  # a child has none
     plot.abandon()
     assert plot.viewers == 0
     plot.hello()

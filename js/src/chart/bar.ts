@@ -18,7 +18,7 @@ export class Bar {
   readonly #title = make("span", "title");
   readonly #badge = make("span", "badge", { role: "status" });
   readonly #age = make("span", "age");
-  readonly #points = make("span", "age");
+  readonly #points = make("span", "drawn");
   readonly #hint = make("span", "chip", { role: "status" });
   readonly #truncated = make(
     "span",

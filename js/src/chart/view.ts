@@ -179,6 +179,8 @@ export class View {
   // -- time and place
 
   #sized(): void {
+    const width = this.#root.clientWidth;
+    this.#root.dataset.width = width < 400 ? "tiny" : width < 640 ? "narrow" : "wide";
     this.#tint();
     this.#figure.resize();
     this.#look();
@@ -200,8 +202,9 @@ export class View {
     this.#keys.tint(this.#figure.ink);
   }
 
+  /** In steps of width, so that the page may move a little and nothing is asked for. */
   #wish(): Wish {
-    const width = Math.max(100, Math.round(this.#figure.el.clientWidth) || 800);
+    const width = Math.ceil((this.#figure.el.clientWidth || 800) / 100) * 100;
     const [low, high] = this.#figure.zoomedTo ?? [null, null];
     return { width, low, high };
   }
