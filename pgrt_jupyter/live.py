@@ -192,7 +192,8 @@ class LiveQuery(traitlets.HasTraits):
         while they are in the window; where there is no column of times, x is the time of the result.
 
         `height` is in CSS pixels. With `persist=True` the notebook file gets the first rows. Raises
-        ValueError, naming the columns there are, for one that is missing or cannot be drawn.
+        ConfigurationError, a ValueError, that names the columns there are, for one that is missing or
+        cannot be drawn.
         """
         from .plot import options
         from .plot.widget import make

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from .. import window
+from ..errors import ConfigurationError
 from .options import Kind, Options
 
 # An instant is a time with a zone; `row` is no column, nor is `result`, the time of the result.
@@ -39,7 +40,7 @@ class Chosen:
 
 
 def choose(frame: pd.DataFrame, types: Sequence[str], options: Options) -> Chosen:
-    """Choose columns; raises ValueError, naming those there are, for one that cannot be drawn."""
+    """Choose columns; raises ConfigurationError, naming those there are, for one that cannot be drawn."""
     return _Choice(frame, types, options).made()
 
 
@@ -62,18 +63,20 @@ class _Choice:
         x, found = self._x(by, ys)
         kind = options.kind or _kind(found)
         if found == "text" and kind != "bar":
-            raise ValueError(
+            raise ConfigurationError(
                 f"x={self._names[cast(int, x)]!r} is neither a number nor a time: "
                 f"kind='bar' draws text; {self._there_are()}"
             )
         if options.mode == "append" and found == "text":
-            raise ValueError(f"mode='append' needs numbers or times for x; {self._there_are()}")
+            raise ConfigurationError(
+                f"mode='append' needs numbers or times for x; {self._there_are()}"
+            )
         if options.timed and found not in (*TIMES, "result"):
-            raise ValueError(f"window is a time, and x is none; {self._there_are()}")
+            raise ConfigurationError(f"window is a time, and x is none; {self._there_are()}")
         if not ys:
             ys = tuple(place for place in self._of("number") if place not in (x, by))
         if not ys:
-            raise ValueError(f"there is no column of numbers to draw; {self._there_are()}")
+            raise ConfigurationError(f"there is no column of numbers to draw; {self._there_are()}")
         return Chosen(kind=kind, x=x, role=found, ys=ys, by=by)
 
     def _x(self, by: int | None, ys: tuple[int, ...]) -> tuple[int | None, Role]:
@@ -108,15 +111,19 @@ class _Choice:
     def _numeric(self, name: str) -> int:
         place = self._find("y", name)
         if self._roles[place] != "number":
-            raise ValueError(f"y={name!r} is not numeric; {self._there_are()}")
+            raise ConfigurationError(f"y={name!r} is not numeric; {self._there_are()}")
         return place
 
     def _find(self, which: str, name: str) -> int:
         count = self._names.count(name)
         if count == 0:
-            raise ValueError(f"{which}={name!r}: there is no such column; {self._there_are()}")
+            raise ConfigurationError(
+                f"{which}={name!r}: there is no such column; {self._there_are()}"
+            )
         if count > 1:
-            raise ValueError(f"{which}={name!r}: there are {count} such columns; rename one")
+            raise ConfigurationError(
+                f"{which}={name!r}: there are {count} such columns; rename one"
+            )
         return self._names.index(name)
 
     def _there_are(self) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Literal, cast, get_args
 
 import pandas as pd
 
+from ..errors import ConfigurationError
+
 Kind = Literal["line", "area", "bar", "scatter"]
 Mode = Literal["replace", "append"]
 
@@ -30,14 +32,16 @@ class Options:
 
 
 def read(kind: str, x: Any, y: Any, by: Any, window: Any, mode: str) -> Options:
-    """Check what somebody asked for; raises ValueError."""
+    """Check what somebody asked for; raises ConfigurationError."""
     if kind not in KINDS:
-        raise ValueError(f"kind={kind!r}: use {', '.join(map(repr, KINDS))}")
+        raise ConfigurationError(f"kind={kind!r}: use {', '.join(map(repr, KINDS))}")
     if mode not in get_args(Mode):
-        raise ValueError(f"mode={mode!r}: use 'replace' or 'append'")
+        raise ConfigurationError(f"mode={mode!r}: use 'replace' or 'append'")
     width, timed = _window(window)
     if mode == "append" and width is None:
-        raise ValueError("mode='append' keeps points while they are in the window: give one")
+        raise ConfigurationError(
+            "mode='append' keeps points while they are in the window: give one"
+        )
     return Options(
         kind=None if kind == "auto" else cast(Kind, kind),
         x=_name("x", x),
@@ -51,7 +55,7 @@ def read(kind: str, x: Any, y: Any, by: Any, window: Any, mode: str) -> Options:
 
 def _name(which: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{which}={value!r}: give the name of a column")
+        raise ConfigurationError(f"{which}={value!r}: give the name of a column")
     return value
 
 
@@ -60,10 +64,10 @@ def _names(value: Any) -> tuple[str, ...] | None:
         return None
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, Iterable):
-        raise ValueError(f"y={value!r}: give the name of a column, or a list of names")
+        raise ConfigurationError(f"y={value!r}: give the name of a column, or a list of names")
     chosen = tuple(dict.fromkeys(names))
     if not chosen or not all(isinstance(name, str) for name in chosen):
-        raise ValueError(f"y={value!r}: give the name of a column, or a list of names")
+        raise ConfigurationError(f"y={value!r}: give the name of a column, or a list of names")
     return chosen
 
 
@@ -75,11 +79,11 @@ def _window(value: Any) -> tuple[float | None, bool]:
     try:
         width = _seconds(value) if timed else float(value)
     except (ValueError, TypeError):
-        raise ValueError(
+        raise ConfigurationError(
             f"window={value!r}: give seconds, a timedelta, text such as '5min', or a width of x"
         ) from None
     if not (math.isfinite(width) and width > 0):
-        raise ValueError(f"window={value!r}: it must be greater than nothing")
+        raise ConfigurationError(f"window={value!r}: it must be greater than nothing")
     return width, timed
 
 

@@ -144,7 +144,7 @@ class LivePlot(Watched):
 
 
 def make(shown: Shown, title: str, options: Options, *, height: int, persist: bool) -> LivePlot:
-    """Make a chart of a result; raises ValueError for columns that cannot be drawn."""
+    """Make a chart of a result; raises ConfigurationError for columns that cannot be drawn."""
     if shown.frame is not None:
         choose(shown.frame, shown.types, options)
     plot = LivePlot(title=title, options=options, height=height, persist=persist)

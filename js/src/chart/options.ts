@@ -61,7 +61,7 @@ function look(live: Live): uPlot.Axis {
 function xAxis(live: Live): uPlot.Axis {
   const picture = live.picture();
   const made: uPlot.Axis = { ...look(live), label: axis(picture), size: isTime(picture) ? 40 : 28 };
-  if (isTime(picture)) made.values = TIMES;
+  if (isTime(picture)) Object.assign(made, { values: TIMES, space: 84 });
   else if (picture.role === "text") {
     made.grid = { show: false };
     made.splits = (_plot, _axis, low, high) => wholes(low, high);
@@ -138,7 +138,7 @@ function seriesOf({ label, slot }: Series, at: number, live: Live): uPlot.Series
       };
     case "scatter": {
       const fill = () => colour(slot, live.ink(), "80");
-      return { ...made, paths: () => null, points: { show: true, size: 6, width: 1, fill } };
+      return { ...made, paths: () => null, points: { show: true, size: 7, width: 1, fill } };
     }
     case "area":
       made.fill = () => colour(slot, live.ink(), series.length > 1 ? "26" : "40");
