@@ -89,6 +89,7 @@ def test_the_pointer_is_told_what_is_there(charted: Open) -> None:
     assert re.search(r"2026-01-02 12:02:(29|30|31)", said)
     assert re.search(r"v\s+-0\.", said)
     assert re.search(r"w\s+NULL", said)
+    expect(one.place.locator(".u-cursor-pt:visible")).to_have_count(1)
     one.page.mouse.move(5, 5)
     expect(one.place.locator(".tip")).to_be_hidden()
 

@@ -147,7 +147,7 @@ export class Figure {
   #cursor(picture: Picture): uPlot.Cursor {
     return {
       y: picture.kind === "scatter",
-      points: { show: picture.kind !== "bar" },
+      ...(picture.kind === "bar" ? { points: { show: false } } : {}),
       drag: { x: true, y: picture.kind === "scatter", setScale: false, dist: 4, uni: 24 },
       bind: {
         mousedown: (_plot, _over, handler) => (event) => {

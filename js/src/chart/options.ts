@@ -125,6 +125,7 @@ function seriesOf({ label, slot }: Series, at: number, live: Live): uPlot.Series
     show: !live.isHidden(label),
     stroke,
     width: 1.7,
+    pxAlign: 0,
     dash: dash(slot),
   };
   const linear = role === "result" ? uPlot.paths.stepped?.({ align: 1 }) : uPlot.paths.linear?.();

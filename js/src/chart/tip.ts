@@ -46,7 +46,8 @@ export class Tip {
       return;
     }
     const x = plot.data[0][idx] as number;
-    this.el.replaceChildren(make("b", "", {}, place(x, picture)), ...this.#rows(lines));
+    const name = picture.role === "number" ? `${picture.x} ` : "";
+    this.el.replaceChildren(make("b", "", {}, name + place(x, picture)), ...this.#rows(lines));
     this.el.hidden = false;
     this.#put(left, top);
   }
