@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from .delivery import show_error
-from .watched import main_loop, when_free
+from .kernel import main_loop, when_free
 
 if TYPE_CHECKING:
     from .live import LiveQuery

@@ -10,10 +10,8 @@ sending: it puts a message into a queue, and the order of messages is that of th
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import pathlib
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +21,7 @@ import anywidget
 
 from .allowance import Allowance
 from .engine.interrupts import whole
+from .kernel import main_loop, outside_cells, when_free
 from .presence import Presence
 
 MAX_VIEWERS = 64  # a browser is not trusted: tokens are its own invention
@@ -70,7 +69,7 @@ class Watched(anywidget.AnyWidget):
         self._seq = itertools.count(1)
         self._allowance = Allowance(RATE, BURST)
         self.on_viewers: Callable[[int], None] | None = None
-        self._outside = _outside_cells()
+        self._outside = outside_cells()
         self._closed = False
         self._outside.copy().run(lambda: super(Watched, self).__init__(**synced))
         self.on_msg(self._receive)
@@ -257,41 +256,3 @@ class Watched(anywidget.AnyWidget):
             self._viewers_changed.notify_all()
             after = self.viewers
         self._tell(before, after)
-
-
-def _kernel() -> Any:
-    """Return the running ipykernel, or None; without importing IPython where nobody else did."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None)
-
-
-def main_loop() -> Any:
-    """Find the loop on which the kernel runs cells; None where there is none any more."""
-    loop = getattr(getattr(_kernel(), "io_loop", None), "asyncio_loop", None)
-    return None if loop is None or loop.is_closed() else loop
-
-
-def when_free(call: Callable[[], None]) -> None:
-    """Call on the kernel's main loop once it is free; at once where there is none."""
-    loop = main_loop()
-    if loop is None:
-        call()
-    else:
-        loop.call_soon_threadsafe(call)
-
-
-def _outside_cells() -> contextvars.Context:
-    """Give a context in which a comm message belongs to no cell.
-
-    ipykernel 7.4 routes replies on a comm to the shell of the cell that last sent on it, which is
-    the main one and may be busy; a message without a parent leaves the front end's own choice, a
-    subshell in JupyterLab, so that scrolling is answered while a cell runs. Others ignore this.
-    """
-    context = contextvars.copy_context()
-    parent = getattr(_kernel(), "_shell_parent", None)
-    if isinstance(parent, contextvars.ContextVar):
-        context.run(parent.set, {})
-    return context

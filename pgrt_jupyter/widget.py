@@ -20,9 +20,10 @@ from .answers import Answers
 from .arrangement import Arrangement
 from .content import Content
 from .displayed import MAX_WINDOW_CELLS
+from .kernel import when_free
 from .shared import Shared
 from .viewer import Viewer
-from .watched import Watched, bundle, when_free
+from .watched import Watched, bundle
 from .window import Shown
 
 CELLS_PER_MESSAGE = 2_000  # as costly to answer as a message more

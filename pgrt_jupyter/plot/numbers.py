@@ -39,12 +39,13 @@ def numbers(column: pd.Series[Any], role: Role) -> Floats:
 
 def coded(column: pd.Series[Any]) -> tuple[Codes, list[str]]:
     """Give a number for each row's text, and the texts, in order of appearance; NULL is one as well."""
-    written = texts.texts(column, window.MAX_TEXT).combine_chunks()
+    written = texts.texts(column).combine_chunks()
     found = written.dictionary_encode(null_encoding="encode")
     if isinstance(found, pa.ChunkedArray):
         found = found.combine_chunks()
-    names = ["NULL" if text is None else text for text in found.dictionary.to_pylist()]
-    return np.asarray(found.indices).astype(np.int64), names
+    names = [window.text(value) for value in found.dictionary.to_pylist()]
+    named = ["NULL" if name is None else name for name in names]
+    return np.asarray(found.indices).astype(np.int64), named
 
 
 def _floats(data: pa.ChunkedArray) -> Floats:
