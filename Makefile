@@ -4,7 +4,7 @@
 # make check  the quick part of make test: format, lint, types, imports, unit tests
 # make bench  measurements, which make test leaves out
 # make soak   100 writes a second and a fault a minute for MINUTES, each DataFrame compared again and again
-# make setup  what all of them share: Python packages into .venv, the widgets' JavaScript
+# make setup  what all of them share: Python packages into .venv, the table's JavaScript
 # make clean  remove all of that
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \

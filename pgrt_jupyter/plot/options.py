@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+import numpy as np
 import pandas as pd
 
 from ..errors import ConfigurationError
@@ -75,10 +77,10 @@ def _window(value: Any) -> tuple[float | None, bool]:
     """Give a window's width, and whether it is certainly one of time."""
     if value is None:
         return None, False
-    timed = not isinstance(value, (int, float)) or isinstance(value, bool)
+    timed = isinstance(value, (str, dt.timedelta, np.timedelta64))
     try:
-        width = _seconds(value) if timed else float(value)
-    except (ValueError, TypeError):
+        width = pd.Timedelta(value).total_seconds() if timed else _number(value)
+    except (ValueError, TypeError, OverflowError):
         raise ConfigurationError(
             f"window={value!r}: give seconds, a timedelta, text such as '5min', or a width of x"
         ) from None
@@ -87,7 +89,7 @@ def _window(value: Any) -> tuple[float | None, bool]:
     return width, timed
 
 
-def _seconds(value: Any) -> float:
-    if not isinstance(value, (str, dt.timedelta)):
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError
-    return float(pd.Timedelta(value).total_seconds())
+    return float(value)

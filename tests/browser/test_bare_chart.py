@@ -19,6 +19,7 @@ from pgrt_jupyter.window import Shown
 
 from .conftest import CHART
 from .markup import HOSTILE, expect_text_only, watch
+from .test_bare_access import serious
 
 TYPES = {"at": "timestamptz", "local": "timestamp", "v": "float8", "w": "float8", "n": "int8"}
 START = pd.Timestamp("2026-01-02 12:00", tz="UTC")
@@ -305,6 +306,33 @@ def test_the_same_chart_drawn_again_is_as_it_was(charted: Open) -> None:
     expect(key).to_have_attribute("aria-pressed", "false")
     assert 55 <= second(one, 0.02) <= 65
     assert one.plot.viewers == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(charted: Open, theme: str) -> None:
+    """With everything shown at once; what is drawn is described."""
+    one = charted(media={"color_scheme": theme})
+    failure = {"message": "division by zero", "sqlstate": "22012"}
+    one.show(shown(1, waves(10_000), status="error", truncated=True, error=failure))
+    one.drag(0.2, 0.6)
+    one.place.get_by_role("button", name="w", exact=True).click()
+    one.place.get_by_role("button", name="Pause drawing").click()
+    assert serious(one) == []
+    expect(one.figure).to_have_attribute("aria-label", re.compile("^line chart over at: 2 series"))
+
+
+def test_hands_on_the_keyboard_zoom_and_move(charted: Open) -> None:
+    """The chart has the focus by Tab; Escape shows all."""
+    one = charted()
+    one.show(shown(1, waves(300)))
+    one.figure.focus()
+    for key in ("+", "+", "ArrowRight"):
+        one.page.keyboard.press(key)
+    reset = one.place.get_by_role("button", name="Show all")
+    expect(reset).to_be_visible()
+    assert second(one, 0.02) > 55 and second(one, 0.98) > 250
+    one.page.keyboard.press("Escape")
+    expect(reset).to_be_hidden()
 
 
 def test_the_bundle_is_small_and_plain() -> None:

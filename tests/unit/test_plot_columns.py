@@ -120,7 +120,15 @@ def test_two_columns_of_one_name_are_told_apart_by_nobody() -> None:
 
 @pytest.mark.parametrize(
     ("window", "seconds"),
-    [(5, 5), (0.5, 0.5), ("5min", 300), (dt.timedelta(hours=1), 3600), (pd.Timedelta("2s"), 2)],
+    [
+        (5, 5),
+        (0.5, 0.5),
+        (np.int64(7), 7),
+        ("5min", 300),
+        (dt.timedelta(hours=1), 3600),
+        (pd.Timedelta("2s"), 2),
+        (np.timedelta64(90, "s"), 90),
+    ],
 )
 def test_a_window_is_seconds_or_a_time(window: Any, seconds: float) -> None:
     """As a number, a timedelta, or text."""

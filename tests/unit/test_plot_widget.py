@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ipywidgets.widgets.widget import _instances
 
 from pgrt_jupyter import watched, window
@@ -256,6 +258,34 @@ def test_hostile_messages_are_counted_and_change_nothing(plot: Recorded) -> None
         plot.hello(f"v{number}")
     assert plot.viewers == watched.MAX_VIEWERS
     assert refused.count == before + 8
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+NUMBERS = st.sampled_from([None, 0, 1, -1, 0.5, 1e300, 1e301, 10**400, float("nan"), "1"]) | JSON
+FIELDS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["hello", "window", "ack", "beat", "bye", "act"]) | JSON},
+    optional={
+        "viewer": st.sampled_from(["a", "b", "", "x" * 65]) | JSON,
+        **dict.fromkeys(("seq", "of"), st.sampled_from([1, 2, -1, 2**53]) | JSON),
+        **dict.fromkeys(("width", "low", "high"), NUMBERS),
+    },
+)
+
+
+@settings(deadline=None)
+@given(st.lists(FIELDS | JSON, max_size=8))
+def test_no_message_raises(messages: list[Any]) -> None:
+    """Whatever comes is answered with one of our messages or not at all."""
+    one = Recorded()
+    one.show(shown(1, np.arange(4_500.0)))
+    for content in messages:
+        one._receive(one, content, [])
+    one.close()
+    assert {message["type"] for message in one.sent} <= {"window", "state"}
 
 
 def test_a_flood_is_worked_off_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
