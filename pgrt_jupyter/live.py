@@ -191,7 +191,8 @@ class LiveQuery(traitlets.HasTraits):
         only the newest part is drawn. `mode="append"` also keeps points that have left the result
         while they are in the window; where there is no column of times, x is the time of the result.
 
-        `height` is in CSS pixels. With `persist=True` the notebook file gets the first rows. Raises
+        `height` is in CSS pixels. With `persist=True` the notebook file gets the first rows. The chart's
+        `close()` ends it; one that appends goes on until then, whether somebody looks or not. Raises
         ConfigurationError, a ValueError, that names the columns there are, for one that is missing or
         cannot be drawn.
         """

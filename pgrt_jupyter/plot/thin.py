@@ -1,7 +1,8 @@
 """Draw many points as few: what is left looks the same at the width it is for.
 
 A line keeps the lowest and the highest value of each bucket of x, a pixel or several wide, at their own
-places; a cloud of points keeps one in each cell of a grid. A million points take about 30 ms.
+places; a cloud of points keeps one in each cell of a grid. A line of a million points takes 20 to 60 ms,
+a cloud 300.
 """
 
 from __future__ import annotations

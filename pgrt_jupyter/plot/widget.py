@@ -54,8 +54,9 @@ class LivePlot(Watched):
         self._drawing.shown = shown
 
     def show(self, shown: Shown) -> None:
-        """Draw a result or tell a new status; callable from any thread."""
-        self._drawing.show(shown)
+        """Draw a result or tell a new status; callable from any thread. Once closed nothing happens."""
+        if not self._closed:
+            self._drawing.show(shown)
 
     def __repr__(self) -> str:
         return f"LivePlot(title={self.title!r})"

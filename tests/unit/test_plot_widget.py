@@ -230,6 +230,8 @@ def test_points_that_have_left_are_kept_though_nobody_looks() -> None:
     one.hello()
     assert one.numbers()[1] == [5, 6, 7]
     one.close()
+    one.show(shown(8, [8]))
+    assert one._drawing.picture.drawn.points == 3
 
 
 def test_a_silent_view_is_let_go(plot: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
