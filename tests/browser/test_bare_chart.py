@@ -249,15 +249,21 @@ def test_names_are_text_only(charted: Open) -> None:
 
 
 def test_times_are_shown_in_the_zone_of_who_looks(charted: Open) -> None:
-    """And it is named; times without a zone are shown as they are written."""
-    berlin = charted(media={"timezone_id": "Europe/Berlin"})
-    berlin.show(shown(1, waves(3)))
-    assert "2026-01-02 13:00:01" in tip(berlin, 0.5)
-    plain = charted(media={"timezone_id": "Europe/Berlin"})
-    frame = waves(3)
-    frame["at"] = frame["at"].dt.tz_localize(None)
-    plain.show(shown(1, frame.rename(columns={"at": "local"})))
-    assert "2026-01-02 12:00:01" in tip(plain, 0.5)
+    """And it is named; times without a zone are shown as they are written, at the axis as well."""
+    local = waves(3)
+    local["at"] = local["at"].dt.tz_localize(None)
+    local = local.rename(columns={"at": "local"})
+    instants, plain = [], []
+    for zone in ("Europe/Berlin", "UTC"):
+        for frame, drawn in ((waves(3), instants), (local, plain)):
+            one = charted(media={"timezone_id": zone})
+            one.show(shown(1, frame))
+            drawn.append((one.pixels(), tip(one, 0.5)))
+    assert "2026-01-02 13:00:01" in instants[0][1]
+    assert "2026-01-02 12:00:01" in instants[1][1]
+    assert instants[0][0] != instants[1][0]
+    assert "2026-01-02 12:00:01" in plain[0][1]
+    assert plain[0] == plain[1]
 
 
 def test_bars_of_text_and_numbers_beyond_reason(charted: Open) -> None:

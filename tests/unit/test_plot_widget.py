@@ -192,6 +192,45 @@ def test_many_points_are_drawn_and_thinned_on_another_thread(
     wait_until(lambda: plot.sent[-1].get("low") == 7)
 
 
+@pytest.fixture
+def held_up(plot: Recorded, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Give the chart many points and a view, and hold up their thinning until the event is set."""
+    began, go_on = threading.Event(), threading.Event()
+    thinned = widget.thinned
+
+    def slow(*arguments: Any) -> Any:
+        began.set()
+        assert go_on.wait(10)
+        return thinned(*arguments)
+
+    monkeypatch.setattr(widget, "thinned", slow)
+    plot.show(shown(1, np.arange(100_000.0)))
+    plot.hello()
+    assert began.wait(10)
+    return go_on
+
+
+def test_a_result_that_comes_meanwhile_follows(plot: Recorded, held_up: threading.Event) -> None:
+    """With the acknowledgement of what was under way."""
+    plot.show(shown(2, [1]))
+    held_up.set()
+    wait_until(lambda: plot.sent)
+    assert plot.sent[-1]["state"]["version"] == 1
+    wait_until(lambda: plot._drawing.worker._thread is None)
+    plot.acknowledge()
+    assert plot.sent[-1]["state"]["version"] == 2
+
+
+def test_a_range_asked_for_meanwhile_follows_at_once(
+    plot: Recorded, held_up: threading.Event
+) -> None:
+    """Somebody is zooming and waits."""
+    plot.look(7, 10)
+    held_up.set()
+    wait_until(lambda: len(plot.sent) == 2)
+    assert [message["low"] for message in plot.sent] == [None, 7]
+
+
 def test_results_may_come_from_any_thread(plot: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large and small ones at once leave every view with the newest."""
     monkeypatch.setattr(drawing, "QUICK_ROWS", 1)
