@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from . import embedded, trust
+from . import binding, embedded, trust
 from .config import Conninfo, options, resolve
 from .delivery import Deliver, Delivery
 from .engine import capture, forks, sessions
@@ -19,7 +19,7 @@ from .engine.interrupts import turn, whole
 from .engine.loop import FORKED, EngineLoop
 from .engine.model import Refresh, ResultColumn
 from .engine.refresh import Backend
-from .engine.statement import parse
+from .engine.statement import parameter_names, parse
 from .errors import (
     ConfigurationError,
     EngineNotRunning,
@@ -147,6 +147,7 @@ class Engine:
         if not isinstance(name, str) or not name:
             raise ConfigurationError("A subscription's name is a non-empty string.")
         throttle = self._throttle_ms if throttle_ms is None else throttle_ms
+        params, followed = binding.split(params, parameter_names(sql))
         spec = Spec(
             statement=parse(sql, params),
             conninfo=resolve(query_conninfo) if query_conninfo else self._query_conninfo,
@@ -157,10 +158,16 @@ class Engine:
             max_rows=None if max_rows is None else _whole("max_rows", max_rows, 1),
             dtype_backend=self._dtype_backend,
         )
-        return self._subscribe(name, spec, (sql, params), error_handler or self._error_handler)
+        handler = error_handler or self._error_handler
+        return self._subscribe(name, spec, (sql, params), handler, followed)
 
     def _subscribe(
-        self, name: str, spec: Spec, source: tuple[str, Params], handler: ErrorHandler
+        self,
+        name: str,
+        spec: Spec,
+        source: tuple[str, Params],
+        handler: ErrorHandler,
+        followed: Mapping[str, binding.Source],
     ) -> LiveQuery:
         """Have the query run, and only then let its object follow it."""
         loop, delivery = self._parts()
@@ -171,7 +178,7 @@ class Engine:
             with self._lock:
                 if self._loop is not loop:  # shut down meanwhile
                     raise EngineNotRunning(self._ended_because)
-                query.attach(group, subscription, *source)
+                query.attach(group, subscription, *source, followed=followed)
                 query._error_handler = handler
                 query._on_close = self._closed
                 query.throttle_ms = spec.throttle_ms

@@ -198,7 +198,7 @@ class LiveQueryMagics(Magics):
         throttle, max_rows = given.number("throttle"), given.number("max-rows")
         key = [name.strip() for name in given.given.get("key", "").split(",")]
         return {
-            "params": self._params(given, sql),
+            "params": self._params(given, sql, _variable(given)),
             "refresh": self._evaluated("refresh", given),
             "throttle_ms": self.throttle_ms if throttle is None else throttle,
             "max_age_ms": given.number("max-age"),
@@ -207,11 +207,12 @@ class LiveQueryMagics(Magics):
             "query_conninfo": _without_password(given.given.get("query")),
         }
 
-    def _params(self, given: Line, sql: str) -> Any:
-        """Give --params, or the notebook's variables the query names."""
+    def _params(self, given: Line, sql: str, name: str) -> Any:
+        """Give --params, or what the query's parameters follow, or the notebook's variables."""
         if "params" in given.given:
             return self._evaluated("params", given)
-        space = self.shell.user_ns
+        running = api.subscriptions().get(name)
+        space = {**self.shell.user_ns, **(running.followed if running is not None else {})}
         return {name: space[name] for name in parameter_names(sql) if name in space} or None
 
     def _evaluated(self, option: str, given: Line) -> Any:
