@@ -7,7 +7,8 @@
 >>> lq         # in a notebook: a live table
 
 A change goes one way: `magic` or `api` → `live.LiveQuery` → the `engine` (see its docstring) → back to
-`live` through `delivery`, and to browsers through `window`, `widget` and `js/`.
+`live` through `delivery`, and to browsers through `window`, `widget` and `js/`. Where parameters follow
+widgets (`binding`), `following` subscribes anew with their values.
 """
 
 from __future__ import annotations

@@ -301,6 +301,8 @@ class Following:
 
     def _give_up(self) -> None:
         """Stop what is under way: newer values are wanted."""
+        with self._lock:
+            self._under_way = {}  # what is wanted is to be asked for again, even if it is the same
         if self._task is not None:
             self._task.cancel()
 
@@ -310,7 +312,7 @@ class Following:
             waits = bool(self._wanted)
         self._give_up()
         if waits:
-            self._act(self._throttle.changed(_now()))
+            self._heard()
         else:
             self._backoff.reset()
             self._forget(*self._timers)
