@@ -88,8 +88,8 @@ class LiveQueryMagics(Magics):
 
         The notebook's variable NAME becomes a LiveQuery: `NAME.df` is the current result,
         `NAME.observe(handler, "df")` calls you when it changes. `:status` takes the value of the
-        variable `status`, bound, never pasted; a widget's value is followed. Running the cell again replaces the query and
-        keeps the object, its observers and its tables.
+        variable `status`, bound, never pasted; the value of a widget is followed. Running the cell
+        again replaces the query and keeps the object, its observers and its tables.
 
             --throttle MS      at most one run per so many milliseconds
             --max-age MS       also run when the last run is older than this
