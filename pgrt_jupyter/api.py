@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from . import binding, embedded, trust
-from .config import Conninfo, options, resolve
+from .config import Conninfo, Password, options, resolve
 from .delivery import Deliver, Delivery
 from .engine import capture, forks, sessions
 from .engine.group import Group, Spec
@@ -48,21 +48,25 @@ class Engine:
 
     def __init__(
         self,
-        conninfo: str = "",
+        conninfo: Any = "",
         *,
-        query_conninfo: str | None = None,
+        query_conninfo: Any = None,
         throttle_ms: int = 500,
         pool_size: int = 4,
         error_handler: ErrorHandler | None = None,
         deliver: Deliver = "auto",
         dtype_backend: Literal["pyarrow", "numpy_nullable"] = "pyarrow",
+        password: Password = None,
+        query_password: Password = None,
     ) -> None:
         if dtype_backend not in ("pyarrow", "numpy_nullable"):
             raise ConfigurationError(
                 f"dtype_backend={dtype_backend!r}: use 'pyarrow' or 'numpy_nullable'."
             )
-        self._conninfo = resolve(conninfo, to_primary=True)
-        self._query_conninfo = resolve(query_conninfo) if query_conninfo else self._conninfo
+        self._conninfo = resolve(conninfo, to_primary=True, password=password)
+        self._query_conninfo = (
+            resolve(query_conninfo, password=query_password) if query_conninfo else self._conninfo
+        )
         self._throttle_ms = _whole("throttle_ms", throttle_ms, 0)
         self._pool_size = _whole("pool_size", pool_size, 1)
         self._error_handler = error_handler or _log_error
@@ -131,7 +135,7 @@ class Engine:
         max_age_ms: int | None = None,
         key: str | Sequence[str] | None = None,
         max_rows: int | None = None,
-        query_conninfo: str | None = None,
+        query_conninfo: Any = None,
         error_handler: ErrorHandler | None = None,
     ) -> LiveQuery:
         """Make a query live under a name and return it with its first result.
@@ -276,19 +280,23 @@ class Engine:
 
 
 def start(
-    conninfo: str = "",
+    conninfo: Any = "",
     *,
-    query_conninfo: str | None = None,
+    query_conninfo: Any = None,
     throttle_ms: int = 500,
     pool_size: int = 4,
     error_handler: ErrorHandler | None = None,
     deliver: Deliver = "auto",
     dtype_backend: Literal["pyarrow", "numpy_nullable"] = "pyarrow",
+    password: Password = None,
+    query_password: Password = None,
 ) -> Engine:
     """Start the default engine, or give the one that runs.
 
-    `conninfo` is a libpq string or URL; empty means PGRT_DSN, DATABASE_URL, then libpq's own environment.
-    It is the role that installs triggers and listens; `query_conninfo` the one that runs queries.
+    `conninfo` is a libpq string or URL, or an engine or URL of SQLAlchemy's; empty means PGRT_DSN,
+    DATABASE_URL, then libpq's own environment. It is the role that installs triggers and listens;
+    `query_conninfo` the one that runs queries. `password` and `query_password` are theirs: text, or a
+    function without arguments that is called on a thread of ours for each new connection.
     Raises ConfigurationError or ServerUnavailable.
     """
     global _default
@@ -302,6 +310,8 @@ def start(
                 error_handler=error_handler,
                 deliver=deliver,
                 dtype_backend=dtype_backend,
+                password=password,
+                query_password=query_password,
             )
             _default = engine.start()
         return _default
@@ -322,7 +332,7 @@ def sub(
     max_age_ms: int | None = None,
     key: str | Sequence[str] | None = None,
     max_rows: int | None = None,
-    query_conninfo: str | None = None,
+    query_conninfo: Any = None,
     error_handler: ErrorHandler | None = None,
 ) -> LiveQuery:
     """Make a query live on the default engine; see `Engine.sub`. Raises EngineNotRunning as well."""
@@ -367,7 +377,7 @@ def shutdown() -> bool:
     return engine.shutdown() if engine is not None else False
 
 
-def destroy(conninfo: str = "") -> list[str]:
+def destroy(conninfo: Any = "") -> list[str]:
     """Drop everything of ours from a database and say what; raises EngineRunning."""
     if _running:
         raise EngineRunning
