@@ -36,6 +36,7 @@ $(BIN)/python:
 
 # uv takes 6 s where pip takes 60, but does not read pip's configuration, which may name another index.
 $(PACKAGES): | $(BIN)/python
+	@echo "Python packages into .venv: half a minute the first time …"
 	rm -f .venv/.packages-*
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_SYSTEM_CERTS=1 uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[test]' || \
@@ -53,6 +54,7 @@ $(NODE): | $(PACKAGES)
 	touch $@
 
 $(MODULES): | $(NODE)
+	@echo "What the table's JavaScript is built with, into js/node_modules …"
 	cd js && npm ci --loglevel=error
 	touch $@
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from . import binding, embedded, trust
+from . import binding, embedded, trust, waiting
 from .config import Conninfo, Password, options, resolve
 from .delivery import Deliver, Delivery
 from .engine import capture, forks, sessions
@@ -18,6 +18,7 @@ from .engine.group import Group, Spec
 from .engine.interrupts import turn, whole
 from .engine.loop import FORKED, EngineLoop
 from .engine.model import Refresh, ResultColumn
+from .engine.progress import Progress
 from .engine.refresh import Backend
 from .engine.statement import parameter_names, parse
 from .errors import (
@@ -178,7 +179,11 @@ class Engine:
         with turn(self._turn):
             query = self._queries.get(name) or LiveQuery(name, loop, delivery, handler)
             subscription = _Subscription(query)
-            group = loop.call(loop.runtime.subscribe, spec, subscription)
+            progress = Progress()
+            with waiting.shown(lambda: _told(name, progress)) as look:
+                group = loop.call(
+                    loop.runtime.subscribe, spec, subscription, progress, meanwhile=look
+                )
             with self._lock:
                 if self._loop is not loop:  # shut down meanwhile
                     raise EngineNotRunning(self._ended_because)
@@ -418,6 +423,12 @@ def _warn_if_open(conninfo: Conninfo) -> None:
 def _log_error(error: PgrtError, query: LiveQuery | None) -> None:
     """Log an error, without what may be a row's value; the default error handler."""
     log.error("%s: %s", query.name if query is not None else "engine", for_log(error))
+
+
+def _told(name: str, progress: Progress) -> str:
+    """Say in words how far a first result is."""
+    rows = f", {progress.rows:,} rows so far" if progress.rows else ""
+    return f"{name}: {progress.doing}{rows}"
 
 
 def _names(key: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import keyword
+from contextlib import nullcontext
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,7 @@ from .live import LiveQuery
 from .magic_errors import short_errors
 from .magic_options import PGRT, SUBSCRIBE, TEND, Line, read
 from .prompting import ask, can_ask
+from .waiting import hidden
 from .wording import plain
 
 _HOW_TO_CONNECT = (
@@ -121,14 +123,15 @@ class LiveQueryMagics(Magics):
             if not sql:
                 raise UsageError("The query goes below the line with %%livequery.")
             asked = self._options(given, sql)
-            with sheltered():
+            quiet = "quiet" in given.given
+            with sheltered(), hidden() if quiet else nullcontext():
                 query = self._engine().sub(name, sql, **asked)
                 self._bind(name, query)
             height = given.number("height") or self.height
             if height is not None:
                 query.own_table.height = height
             query.persist = "persist" in given.given or self.persist
-            if "quiet" not in given.given:
+            if not quiet:
                 display(query)
 
     @no_var_expand
@@ -275,8 +278,9 @@ class LiveQueryMagics(Magics):
     def _place(self, given: Line) -> Any:
         """Give what the line says about where to connect."""
         ways = [way for way in ("embedded", "section", "jupysql") if way in given.given]
-        if len(ways) + bool(given.words) > 1:
-            raise UsageError("Give one of CONNINFO, --embedded, --section and --jupysql, not two.")
+        said = [*(["CONNINFO"] if given.words else []), *(f"--{way}" for way in ways)]
+        if len(said) > 1:
+            raise UsageError(f"Either {said[0]} or {said[1]}, not both.")
         if "file" in given.given and ways != ["section"]:
             raise UsageError("--file is the one that --section is in.")
         if "embedded" in ways:

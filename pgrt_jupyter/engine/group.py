@@ -25,6 +25,7 @@ from .filters import Filter
 from .interest import Need
 from .model import Dependencies, Refresh, Snapshot, Status
 from .notification import Change
+from .progress import Progress
 from .refresh import Backend, Difference, Outcome, Query
 from .relevance import Verdict, Watched, by_default, watched
 from .statement import Statement
@@ -122,6 +123,7 @@ class Group:
     vigilance: Vigilance = field(default_factory=Vigilance)
     told: bool = False  # of a change, since the last run, that conditions might have told apart
     questions: int = 0  # how many wait for the filter
+    progress: Progress | None = None  # of who waits for the first result
     unanswered: bool = False  # the filter takes too long; changes refresh meanwhile
 
     def __post_init__(self) -> None:
@@ -153,6 +155,7 @@ class Group:
             key=self.key,
             max_rows=self.spec.max_rows,
             dtype_backend=self.spec.dtype_backend,
+            progress=self.progress,
         )
 
     @property

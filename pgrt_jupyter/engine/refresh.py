@@ -16,6 +16,7 @@ import pandas as pd
 from . import diff, frames, small
 from .model import Column, Delta, Snapshot
 from .pieces import Fetched
+from .progress import Progress
 from .sessions import Connection, read_small, reading, translated
 from .statement import Statement
 
@@ -32,6 +33,7 @@ class Query:
     key: tuple[str, ...]
     max_rows: int | None
     dtype_backend: Backend
+    progress: Progress | None = None  # of who waits for the first result
 
 
 class Difference:
@@ -77,7 +79,9 @@ def run(connection: Connection, query: Query, previous: Snapshot | None) -> Outc
                 return _outcome(query, previous, ran_at, fetched, previous.columns)
         text, types = query.statement.text, query.parameter_types
         with reading(connection, text, types) as (described, end):
-            fetched = frames.fetch(connection, query.select, max_rows=query.max_rows)
+            fetched = frames.fetch(
+                connection, query.select, max_rows=query.max_rows, progress=query.progress
+            )
             end()
             return _outcome(query, previous, ran_at, fetched, described.columns)
 
