@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import keyword
-from contextlib import nullcontext
 from typing import Any
 
 import pandas as pd
 import traitlets
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from IPython.display import display
 
-from . import api, completion, jupysql, trust
+from . import api, completion, jupysql, trust, waiting
 from .config import options, resolve
 from .embedded import embedded_postgres
 from .engine.interrupts import sheltered
@@ -30,7 +28,6 @@ from .live import LiveQuery
 from .magic_errors import short_errors
 from .magic_options import PGRT, SUBSCRIBE, TEND, Line, read
 from .prompting import ask, can_ask
-from .waiting import hidden
 from .wording import plain
 
 _HOW_TO_CONNECT = (
@@ -123,16 +120,12 @@ class LiveQueryMagics(Magics):
             if not sql:
                 raise UsageError("The query goes below the line with %%livequery.")
             asked = self._options(given, sql)
-            quiet = "quiet" in given.given
-            with sheltered(), hidden() if quiet else nullcontext():
-                query = self._engine().sub(name, sql, **asked)
-                self._bind(name, query)
-            height = given.number("height") or self.height
-            if height is not None:
-                query.own_table.height = height
-            query.persist = "persist" in given.given or self.persist
-            if not quiet:
-                display(query)
+            if "quiet" in given.given:
+                with waiting.hidden():
+                    self._make_live(name, sql, asked, given)
+            else:
+                with waiting.replaced_by(lambda: self.shell.user_ns[name]):
+                    self._make_live(name, sql, asked, given)
 
     @no_var_expand
     @line_magic("livequery")  # type: ignore[arg-type]
@@ -183,6 +176,16 @@ class LiveQueryMagics(Magics):
             getattr(self, f"_{command}")(given)
 
     # -- %%livequery
+
+    def _make_live(self, name: str, sql: str, asked: dict[str, Any], given: Line) -> None:
+        """Subscribe, and prepare the table that displaying the query shows."""
+        with sheltered():
+            query = self._engine().sub(name, sql, **asked)
+            self._bind(name, query)
+        height = given.number("height") or self.height
+        if height is not None:
+            query.own_table.height = height
+        query.persist = "persist" in given.given or self.persist
 
     def _engine(self) -> api.Engine:
         """Give the engine that runs, or start one from the environment."""

@@ -20,6 +20,7 @@ _EVERY_SECONDS = 0.5
 _CANCELS = "Interrupting the kernel cancels it."
 
 _hidden: ContextVar[bool] = ContextVar("pgrt_waiting_hidden", default=False)
+_places: ContextVar[list[Any] | None] = ContextVar("pgrt_waiting_places", default=None)
 
 
 @contextmanager
@@ -30,6 +31,32 @@ def hidden() -> Iterator[None]:
         yield
     finally:
         _hidden.reset(token)
+
+
+@contextmanager
+def replaced_by(result: Callable[[], object]) -> Iterator[None]:
+    """Show a result when the block has ended: in the place of what was waited for in it, if anything was.
+
+    An output that is only emptied leaves a gap below its cell.
+    """
+    from IPython.display import display
+
+    places: list[Any] = []
+    token = _places.set(places)
+    try:
+        yield
+    except BaseException:
+        for place in places:
+            _empty(place)
+        raise
+    finally:
+        _places.reset(token)
+    for place in places[:-1]:
+        _empty(place)
+    if places:
+        places[-1].update(result())
+    else:
+        display(result())
 
 
 @contextmanager
@@ -65,10 +92,13 @@ class _Line:
             self._put(f"{plain(self._describe())}, {now - self._began:.0f} s. {_CANCELS}")
 
     def end(self) -> None:
-        """Take the line away."""
-        if self._handle is not None:
-            with suppress(Exception):
-                self._put("")
+        """Take the line away, or leave its place to what will be shown there."""
+        if self._handle is None:
+            return
+        if (places := _places.get()) is not None:
+            places.append(self._handle)
+        else:
+            _empty(self._handle)
 
     def _put(self, text: str) -> None:
         from IPython.display import display  # not everybody who subscribes has it loaded
@@ -78,3 +108,9 @@ class _Line:
             self._handle = display(data, raw=True, display_id=True)
         else:
             self._handle.update(data, raw=True)
+
+
+def _empty(handle: Any) -> None:
+    """Leave nothing of an output; what goes wrong with that disturbs nothing."""
+    with suppress(Exception):
+        handle.update({"text/plain": ""}, raw=True)
