@@ -60,7 +60,7 @@ def _nothing_after_an_outage(self: Runtime) -> None:
 _complete = capture.complete
 
 
-def _no_truncate_trigger(connection: Any, members: Any) -> Completion:
+def _no_truncate_trigger(connection: Any, members: Any, progress: Any = None) -> Completion:
     """Leave out what tells of TRUNCATE."""
     done = _complete(connection, members)
     for member in members:

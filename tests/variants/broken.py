@@ -396,7 +396,7 @@ def no_marks(patch: Patch) -> None:
     body = capture.body
 
     def unmarked(connection: Any, member: Any) -> str:
-        return body(connection, member).replace("IF _pgrt_images = '' THEN", "IF false THEN")
+        return body(connection, member).replace("_pgrt_images = '' AND", "false AND")
 
     patch.setattr(capture, "body", unmarked)
 
