@@ -31,6 +31,10 @@ from .window import NOTHING, Shown
 from .wording import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from .view import StatusName
     from .widget import LiveTable
 
 ErrorHandler = Callable[[PgrtError, "LiveQuery | None"], Any]
@@ -45,18 +49,34 @@ class LiveQuery(traitlets.HasTraits):
     a kernel on the engine's delivery thread. They get the newest value, not every value.
     """
 
-    df = FromView("pandas.DataFrame in the query's order; replaced, never mutated")
-    status = FromView("starting, live, stale, polling, paused, error or closed")
-    error = FromView("None, or the exception of the last failed run; the last good df stays")
-    delta = FromView("Delta of the last update; None without a key; worked out when read")
-    refreshed_at = FromView("aware datetime of the run that made df or found it unchanged")
-    refresh_count = FromView("number of runs")
-    version = FromView("number of published results")
-    key = FromView("tuple of the columns that identify a row; empty without one")
-    tables = FromView("{'schema.table': frozenset of columns} that are watched")
-    unwatched = FromView("tuple of what cannot be watched, by name; such a query polls")
-    sql = FromView("the query's text")
-    params = FromView("its parameters' values")
+    df: FromView[pd.DataFrame] = FromView(
+        "pandas.DataFrame in the query's order; replaced, never mutated"
+    )
+    status: FromView[StatusName] = FromView(
+        "starting, live, stale, polling, paused, error or closed"
+    )
+    error: FromView[PgrtError | None] = FromView(
+        "None, or the exception of the last failed run; the last good df stays"
+    )
+    delta: FromView[Delta | None] = FromView(
+        "Delta of the last update; None without a key; worked out when read"
+    )
+    refreshed_at: FromView[datetime | None] = FromView(
+        "aware datetime of the run that made df or found it unchanged"
+    )
+    refresh_count: FromView[int] = FromView("number of runs")
+    version: FromView[int] = FromView("number of published results")
+    key: FromView[tuple[str, ...]] = FromView(
+        "tuple of the columns that identify a row; empty without one"
+    )
+    tables: FromView[Mapping[str, frozenset[str]]] = FromView(
+        "{'schema.table': frozenset of columns} that are watched"
+    )
+    unwatched: FromView[tuple[str, ...]] = FromView(
+        "tuple of what cannot be watched, by name; such a query polls"
+    )
+    sql: FromView[str] = FromView("the query's text")
+    params: FromView[Any] = FromView("its parameters' values")
     name = traitlets.Unicode(read_only=True, help="the subscription's name")
     throttle_ms = traitlets.Int(min=0, help="at most one run per so many milliseconds; writable")
 

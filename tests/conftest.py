@@ -74,6 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "jupyter",
         "faults",
         "notebooks",
+        "release",
         "browser",
     ]
 
