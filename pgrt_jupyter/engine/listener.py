@@ -26,7 +26,7 @@ from . import forks
 from .notification import CHANNEL
 from .pinning import SEARCH_PATH
 from .refusal import reason
-from .sessions import cut, unavailable
+from .sessions import cut, too_old, unavailable
 from .sql import load
 from .workers import alone
 
@@ -109,6 +109,7 @@ class Listener:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._conninfo.value, autocommit=True
             )
+            failure = too_old(self._connection.info.server_version, self._conninfo)
         except asyncio.CancelledError as error:
             error.with_traceback(None)  # whose frames would keep the half-made connection open
             raise
@@ -117,6 +118,7 @@ class Listener:
             state = await alone(lambda: reason(lost, self._conninfo), "pgrt-probe")
             failure = unavailable(error, self._conninfo, state)
         if failure is not None or self._connection is None:
+            self.close()
             raise failure or CannotListen() from None
         forks.remember(self._connection)
         self._connection.add_notify_handler(self._notified)
