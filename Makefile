@@ -4,6 +4,7 @@
 # make check  the quick part of make test: format, lint, types, imports, unit tests
 # make bench  measurements, which make test leaves out
 # make soak   100 writes a second and a fault a minute for MINUTES, each DataFrame compared again and again
+# make docs   docs/reference.md, from what the code says of itself
 # make dist   a wheel and a source distribution, in dist/
 # make setup  what all of them share: Python packages into .venv, the table's JavaScript
 # make clean  remove all of that
@@ -26,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MINUTES ?= 60
 
-.PHONY: setup check test chromium pgbouncer demo lab bench soak dist clean
+.PHONY: setup check test chromium pgbouncer demo lab bench soak docs dist clean
 .NOTPARALLEL:
 
 setup: $(PACKAGES) $(NODE) $(MODULES) $(JS)
@@ -102,6 +103,9 @@ bench: setup chromium
 soak: setup
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.oracle --minutes $(MINUTES) --go-on
+
+docs: setup
+	$(BIN)/python docs/reference.py
 
 # The bundle is in both, so that installing from either needs neither Node nor a network beyond the requirements.
 dist: setup

@@ -44,6 +44,10 @@ class Engine:
     """Keep live queries on one database; its verbs may be called from any thread.
 
     One engine thread, one listening connection, at most `pool_size` query connections per role.
+    `throttle_ms` is the default of its queries. Observers run where `deliver` says: on the kernel's "main"
+    loop, on a "thread" of the engine's, or ("auto") on the loop where there is one. `dtype_backend` is
+    pandas' own parameter. `error_handler(error, query_or_None)` is called where observers run; without one
+    errors are logged, by class and SQLSTATE, to the logger `pgrt_jupyter`.
     """
 
     def __init__(
@@ -141,6 +145,16 @@ class Engine:
         tables stay; in a program that serves several tenants the name must carry the tenant. Raises
         ConfigurationError, QueryRefused, QueryFailed, PermissionMissing or ServerUnavailable, and
         then whatever was running is as it was.
+
+        - `params`: a mapping for `:name`, a sequence for `$1`, `$2`; always bound, never pasted.
+        - `refresh`: when to run; None for any change of what the query reads, else a mapping
+          `{"orders": {"status": "pending"}}`, a list of them, or a function `(connection, df, change)`.
+        - `throttle_ms`: at most one run per interval; 0 for no waiting, None for the engine's.
+        - `max_age_ms`: also run when the last run is older; where something cannot be watched, how often
+          to poll, otherwise every 10 s.
+        - `key`: columns that identify a row; the primary key where the result carries it.
+        - `max_rows`: stop reading there, and say so in `truncated`.
+        - `query_conninfo`, `error_handler`: this query's own, in place of the engine's.
         """
         if sql is None:
             return self._found(name)
