@@ -75,3 +75,13 @@ def in_source(quote: str, said: str) -> bool:
     """Look a quoted message up; its `…` may stand for more than one thing that is put in."""
     parts = [re.escape(part) for part in quote.split("…")]
     return re.search(r"[^\n]{0,60}?".join(parts).strip(), said) is not None
+
+
+def test_figures_are_those_that_were_measured() -> None:
+    """Each line of a table that is marked as measured stands in the benchmarks' page as it stands there."""
+    written = (ROOT / "tests" / "benchmarks" / "README.md").read_text("utf-8").splitlines()
+    pages = "\n".join(page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    tables = re.findall(r"<!-- measured -->\n(.+?)<!-- /measured -->", pages, re.DOTALL)
+    assert len(tables) >= 3
+    unknown = [line for table in tables for line in table.splitlines() if line not in written]
+    assert not unknown
