@@ -28,6 +28,7 @@ from .errors import (
     SubscriptionNotFound,
 )
 from .live import ErrorHandler, LiveQuery, _Subscription, handle
+from .preheated import wait_for_visitor
 from .wording import for_log, log
 
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -107,6 +108,7 @@ class Engine:
 
     def start(self) -> Engine:
         """Connect and begin to listen; an engine that runs stays as it is. Raises ServerUnavailable."""
+        wait_for_visitor()
         with turn(self._turn):
             if self._loop is None:
                 for conninfo in (self._conninfo, self._query_conninfo):
@@ -299,6 +301,7 @@ def start(
     Raises ConfigurationError or ServerUnavailable.
     """
     global _default
+    wait_for_visitor()
     with turn(_lock):
         if _default is None or not _default.running:
             engine = Engine(
