@@ -45,6 +45,7 @@ ALIASES = {
     "RefreshFunction": "pgrt_jupyter.engine.model",
     "ErrorHandler": "pgrt_jupyter.live",
     "Deliver": "pgrt_jupyter.delivery",
+    "Kind": "pgrt_jupyter.engine.outcomes",
     "StatusName": "pgrt_jupyter.view",
 }
 PLAIN = {"Unicode": "str", "Int": "int", "Bool": "bool", "Enum": "str"}

@@ -18,7 +18,7 @@ from .engine.group import Group, Spec
 from .engine.interrupts import turn, whole
 from .engine.loop import FORKED, EngineLoop
 from .engine.model import Refresh, ResultColumn
-from .engine.refresh import Backend
+from .engine.outcomes import Backend
 from .engine.statement import parse
 from .errors import (
     ConfigurationError,
@@ -139,6 +139,7 @@ class Engine:
         max_rows: int | None = None,
         query_conninfo: str | None = None,
         error_handler: ErrorHandler | None = None,
+        incremental: bool | None = None,
     ) -> LiveQuery:
         """Make a query live under a name and return it with its first result.
 
@@ -156,6 +157,8 @@ class Engine:
           to poll, otherwise every 10 s.
         - `key`: columns that identify a row; the primary key where the result carries it.
         - `max_rows`: stop reading there, and say so in `truncated`.
+        - `incremental`: whether only what changed is read, where the query allows it (`LiveQuery.plan`);
+          by default where the result is large or takes long.
         - `query_conninfo`, `error_handler`: this query's own, in place of the engine's.
         """
         if sql is None:
@@ -172,6 +175,7 @@ class Engine:
             key=_names(key),
             max_rows=None if max_rows is None else _whole("max_rows", max_rows, 1),
             dtype_backend=self._dtype_backend,
+            incremental=_answer("incremental", incremental),
         )
         return self._subscribe(name, spec, (sql, params), error_handler or self._error_handler)
 
@@ -334,6 +338,7 @@ def sub(
     max_rows: int | None = None,
     query_conninfo: str | None = None,
     error_handler: ErrorHandler | None = None,
+    incremental: bool | None = None,
 ) -> LiveQuery:
     """Make a query live on the default engine; see `Engine.sub`. Raises EngineNotRunning as well."""
     engine = default_engine()
@@ -356,6 +361,7 @@ def sub(
         max_rows=max_rows,
         query_conninfo=query_conninfo,
         error_handler=error_handler,
+        incremental=incremental,
     )
 
 
@@ -431,6 +437,13 @@ def _whole(name: str, value: int, least: int) -> int:
     """Check a number that came from outside."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"{name}={value!r}: a whole number of at least {least} is needed.")
+    return value
+
+
+def _answer(name: str, value: bool | None) -> bool | None:
+    """Check a yes or no that came from outside."""
+    if value is not None and not isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r}: True, False or None is needed.")
     return value
 
 

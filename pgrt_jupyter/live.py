@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from .engine.outcomes import Kind
     from .view import StatusName
     from .widget import LiveTable
 
@@ -77,6 +78,13 @@ class LiveQuery(traitlets.HasTraits):
     )
     sql: FromView[str] = FromView("the query's text")
     params: FromView[Any] = FromView("its parameters' values")
+    plan: FromView[str] = FromView(
+        "in words: how the query is brought up to date, and why not better"
+    )
+    refresh_kind: FromView[Kind | None] = FromView(
+        "of the last update: 'delta', only what changed was read, or 'full'"
+    )
+    refresh_kinds: FromView[Mapping[str, int]] = FromView("number of runs of each kind")
     name = traitlets.Unicode(read_only=True, help="the subscription's name")
     throttle_ms = traitlets.Int(min=0, help="at most one run per so many milliseconds; writable")
 

@@ -98,6 +98,8 @@ class LiveQueryMagics(Magics):
             --params EXPR      values for :name (a mapping) or $1, $2 (a sequence)
             --key COLS         columns that identify a row, separated by commas
             --max-rows N       stop reading after so many rows
+            --no-incremental   read the whole result each time; --incremental: only what changed,
+                               even where the result is small
             --query CONNINFO   run this query as another role; without a password
             --height PX        greatest height of the table
             --persist          save the first rows with the notebook; else only names and counts
@@ -205,6 +207,7 @@ class LiveQueryMagics(Magics):
             "key": key if any(key) else None,
             "max_rows": self.max_rows if max_rows is None else max_rows,
             "query_conninfo": _without_password(given.given.get("query")),
+            "incremental": _incremental(given),
         }
 
     def _params(self, given: Line, sql: str) -> Any:
@@ -284,6 +287,15 @@ def _variable(given: Line) -> str:
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError("%%livequery NAME: NAME becomes a variable, so it must be a Python name.")
     return name
+
+
+def _incremental(given: Line) -> bool | None:
+    """Say whether only what changed is to be read; None: as it pays."""
+    if {"incremental", "no-incremental"} <= given.given.keys():
+        raise UsageError("--incremental and --no-incremental exclude each other.")
+    return (
+        True if "incremental" in given.given else False if "no-incremental" in given.given else None
+    )
 
 
 def _without_password(conninfo: str | None) -> str | None:

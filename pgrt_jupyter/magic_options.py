@@ -36,6 +36,8 @@ SUBSCRIBE: Options = {
     "params": Takes.EXPRESSION,
     "key": Takes.TEXT,
     "max-rows": Takes.NUMBER,
+    "incremental": Takes.NOTHING,
+    "no-incremental": Takes.NOTHING,
     "query": Takes.TEXT,
     "height": Takes.NUMBER,
     "persist": Takes.NOTHING,

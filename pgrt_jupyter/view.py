@@ -14,7 +14,7 @@ from psycopg import adapters
 from .engine import frames
 from .engine.group import State
 from .engine.model import Delta, Status
-from .engine.refresh import Difference
+from .engine.outcomes import Difference
 from .errors import PgrtError
 from .protocol import Failure
 from .window import Shown
@@ -33,6 +33,9 @@ NOTIFIED = (
     "unwatched",
     "sql",
     "params",
+    "plan",
+    "refresh_kind",
+    "refresh_kinds",
 )
 T = TypeVar("T")
 StatusName = Literal["starting", "live", "stale", "polling", "paused", "error", "closed"]
@@ -60,6 +63,9 @@ class View:
     truncated: bool
     sql: str
     params: Any
+    plan: str
+    refresh_kind: str | None
+    refresh_kinds: Mapping[str, int]
 
     @property
     def delta(self) -> Delta | None:
@@ -125,6 +131,9 @@ def view_of(
         truncated=state.snapshot.truncated,
         sql=sql,
         params=params,
+        plan=state.plan,
+        refresh_kind=state.refresh_kind,
+        refresh_kinds=state.refresh_kinds,
     )
 
 

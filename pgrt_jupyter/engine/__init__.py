@@ -11,6 +11,9 @@ The journey of a change, one way:
 - `vigilance` says whether a query without a filter is worth having its changed rows looked at, `predicates`
   and `expressions` find in its text which rows cannot matter, `conditions` has the server judge and
   `weighing` runs what a row matters to.
+- `rewriting` says whether part of a query's result can be read alone, `plans` writes how; `keeping` knows
+  since when all changes are known, `changed` reads them, `deltas` what they lead to, and `patches` and
+  `ordering` put it in its place; `planned` runs that, or the whole query.
 - `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame, with `small` and `pieces` for
   results that were small or are large, and `diff` compares.
 - `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,

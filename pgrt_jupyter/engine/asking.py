@@ -80,6 +80,10 @@ class Asking:
             except (PgrtError, psycopg.Error):
                 self._since = None  # reading will fail too, and refresh
 
+    def is_late(self, heard: float, now: float) -> bool:
+        """Say whether what was written of a change that was heard of then may be forgotten now."""
+        return self._lapses.is_late(heard, now)
+
     def restart(self) -> None:
         """Forget where reading stood; every query runs again anyway."""
         self._since = None

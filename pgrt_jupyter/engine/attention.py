@@ -73,6 +73,7 @@ class Attention:
         self._ledger: interest.Ledger[Group] = interest.Ledger()
         self._changed: set[Group] = set()  # whose needs are to be asked for again
         self._uncovered: set[Group] = set()  # that poll because keys could not be had
+        self._unkept: set[Group] = set()  # that do without keys of changed rows
         self._settling: asyncio.Task[None] | None = None
         self._unread_of: set[int] = set()  # relations whose writers are to be looked up together
         self._looking: asyncio.Task[frozenset[str]] | None = None
@@ -133,16 +134,19 @@ class Attention:
         if not self.listening or self._listener is not listener:
             return  # lost meanwhile: everything runs again after it
         try:
-            await self.look_up_writers(group)
+            writers = await self.look_up_writers(group)
         except psycopg.Error:
             return  # the loss has been reported
         same = self._listener is listener
         group.covered = same and not group.throttle.dirty and not group.paused
+        if same and group.keeping.is_on and self._ledger.wants(group) and group not in self._unkept:
+            group.keeping.began(writers)
 
-    async def look_up_writers(self, group: Group) -> None:
+    async def look_up_writers(self, group: Group) -> frozenset[str]:
         """Note who may have found nobody waiting; the query runs again when they have ended."""
         writers = await self._writers(group.watches)
         group.awaited |= writers
+        return writers
 
     async def arm(self, group: Group) -> None:
         """Have changes announced again of which only images were written."""
@@ -200,7 +204,9 @@ class Attention:
             await listener.release(listener.held - plan.keys.keys())
         except psycopg.Error:
             return False  # the loss has been reported
-        self._tell_uncovered(plan.uncovered | {plan.keys[key] for key in refused})
+        uncovered = plan.uncovered | {plan.keys[key] for key in refused}
+        self._tell_unkept(uncovered | plan.unkept)
+        self._tell_uncovered(uncovered)
         return True
 
     def settle_soon(self, groups: Iterable[Group]) -> None:
@@ -214,8 +220,17 @@ class Attention:
         changed, self._changed = self._changed, set()
         for group in changed:
             needs = group.needs()
-            group.covered = group.covered and bool(needs)
+            group.covered = group.covered and group.hears(needs)
+            if not needs:
+                group.keeping.gap()
             self._ledger.put(group, needs)
+
+    def _tell_unkept(self, families: Collection[int]) -> None:
+        """Have the queries read all of their results that cannot be told which rows changed."""
+        unkept = set(self._ledger.who_wants(families)) if families else set()
+        for group in unkept ^ self._unkept:
+            group.lose_track()
+        self._unkept = unkept
 
     def _tell_uncovered(self, families: Collection[int]) -> None:
         """Have the queries poll whose keys could not be had, and those no more whose keys could."""
@@ -251,6 +266,7 @@ class Attention:
     def _end_waiting(self, waiting: Iterable[Group], present: frozenset[str]) -> None:
         """Act for the queries whose writers are not all present any more."""
         for group in waiting:
+            group.keeping.ended(present)
             if group.awaited - present:
                 group.awaited &= present
                 self._owner.changed(group)
@@ -276,7 +292,7 @@ class Attention:
 
     def _tell_outage(self, message: str) -> None:
         for group in self._owner.groups:
-            group.covered = False
+            group.lose_track()
             group.synced = False
             group.awaited = group.unread = frozenset()
             group.outage = message

@@ -92,6 +92,7 @@ class Audit:
         found = await self._server.run(partial(analysis.fingerprint, oids=oids))
         for group in groups:
             if marked.intersection(group.watches):
+                group.lose_track()
                 self._runtime.changed(group)
         await self._check_definitions([group for group in groups if not group.closed], found)
         await self._asking.prune()

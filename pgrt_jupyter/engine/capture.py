@@ -47,6 +47,7 @@ class Member:
     columns: tuple[tuple[str, int], ...]  # name and typlen
     opaque: frozenset[str]  # columns whose type is not PostgreSQL's own
     key: tuple[str, ...]  # the primary key's columns
+    plain_key: bool  # whose text is the same whatever a writer's settings are
     subscribed: bool  # fed by logical replication
     above_foreign: bool  # a foreign table is among its partitions or children
     owned: bool  # by the installing role
@@ -92,6 +93,7 @@ def _members(rows: Sequence[Any]) -> tuple[Member, ...]:
             columns=tuple((name, size) for name, size in row.columns),
             opaque=frozenset(row.opaque),
             key=tuple(row.key),
+            plain_key=row.plain_key,
             subscribed=row.subscribed,
             above_foreign=row.above_foreign,
             owned=row.owned,
@@ -263,7 +265,7 @@ def body(connection: Connection, member: Member) -> str:
         _listed("_pgrt_o", member.key), _listed("_pgrt_n", member.key)
     )
     first = sql.Identifier(member.key[0]) if member.key else sql.SQL("")
-    facts = (member.family, member.columns, sorted(member.opaque), member.key)
+    facts = (member.family, member.columns, sorted(member.opaque), member.key, member.plain_key)
     values: dict[str, sql.Composable] = {
         "oid": sql.Literal(member.oid),
         "table": sql.Literal(digest(*facts)),
@@ -281,8 +283,12 @@ def body(connection: Connection, member: Member) -> str:
     matched = keyed and len(member.columns) <= _WIDE
     many = load("capture_changed_of_many") if matched else "      _pgrt_changed := NULL;"
     images = load("capture_images_of_many") if keyed else ""
+    keys = load("capture_keys") if member.plain_key else ""
     values["changed_of_many"] = sql.SQL(many).format(**values)
     values["images_of_many"] = sql.SQL(images).format(**values)
+    values["keys"] = sql.SQL(keys).format(
+        oid=values["oid"], old=_key(member, "_pgrt_o"), new=_key(member, "_pgrt_n")
+    )
     return sql.SQL(load("capture_body")).format(**values).as_string(connection)
 
 
@@ -295,6 +301,8 @@ def _wanted(family: int) -> dict[str, sql.Composable]:
         keys["relation" + suffix] = first
         keys["column" + suffix] = tagged.format(first)
         keys["every" + suffix] = sql.Literal(interest.key(family, half + interest.EVERY_COLUMN))
+    for name, what in (("whole_wanted", interest.WHOLE), ("keys_wanted", interest.KEYS)):
+        keys[name] = sql.Literal(interest.key(family, interest.IMAGES + what))
     return {name: wanted.format(key=key) for name, key in keys.items()}
 
 
@@ -302,6 +310,15 @@ def _listed(alias: LiteralString, names: Iterable[str]) -> sql.Composable:
     """Write columns of one side of a comparison."""
     column = sql.SQL("{}.{}")
     return sql.SQL(", ").join(column.format(sql.SQL(alias), sql.Identifier(n)) for n in names)
+
+
+def _key(member: Member, alias: LiteralString) -> sql.Composable:
+    """Write the primary key of a row as an object."""
+    pairs = [
+        sql.SQL("{}, {}.{}").format(sql.Literal(name), sql.SQL(alias), sql.Identifier(name))
+        for name in member.key
+    ]
+    return sql.SQL("pg_catalog.jsonb_build_object({})").format(sql.SQL(", ").join(pairs))
 
 
 def _image(member: Member, alias: LiteralString) -> sql.Composable:

@@ -215,6 +215,21 @@ def _take(column: pd.Series[Any], positions: Positions, runs: Sequence[tuple[int
     return pd.arrays.ArrowExtensionArray(pa.chunked_array(chunks, data.type))
 
 
+def is_equal(previous: pd.DataFrame, current: pd.DataFrame) -> bool:
+    """Tell whether two results show the same, row by row."""
+    if len(previous) != len(current) or list(previous.columns) != list(current.columns):
+        return False
+    columns = range(current.shape[1])
+    return list(previous.dtypes) == list(current.dtypes) and not any(
+        _differing(previous.iloc[:, i], current.iloc[:, i]).any() for i in columns
+    )
+
+
+def differing(old: pd.Series[Any], new: pd.Series[Any]) -> Mask:
+    """Compare two columns of one dtype and length row by row."""
+    return _differing(old, new)
+
+
 def _differing(old: pd.Series[Any], new: pd.Series[Any]) -> Mask:
     """Compare two columns of one dtype row by row."""
     left, right = _arrow(old), _arrow(new)

@@ -122,17 +122,36 @@ def parse(
     `columns` must describe the same statement; `pyarrow.ArrowInvalid` if their number differs.
     `known` is that of a result of the same columns and `dtype_backend`.
     """
-    names = _names(tuple(column.name for column in columns))
-    index = pd.RangeIndex(fetched.rows)
-    if not columns:
-        return Parsed(frame=pd.DataFrame(index=index, columns=names))
-    kinds = [kind_of(column.type_oid, column.typmod) for column in columns]
-    values, known = _read(fetched, kinds, known or {})
-    arrays = {i: to_pandas(column, dtype_backend) for i, column in enumerate(values)}
-    frame = pd.DataFrame(arrays, index=index, copy=False)
-    frame.columns = names
+    values, known = read(fetched, columns, known=known)
+    frame = framed(values, columns, fetched.rows, dtype_backend=dtype_backend)
     # Other backends copy, so that what they were made of would be held in vain.
     return Parsed(frame=frame, known=known if dtype_backend == "pyarrow" else {})
+
+
+def read(
+    fetched: Fetched, columns: Sequence[Column], *, known: Known | None = None
+) -> tuple[list[Values], Known]:
+    """Read a result into one column of values for each of its columns; raises as `parse` does."""
+    kinds = [kind_of(column.type_oid, column.typmod) for column in columns]
+    return _read(fetched, kinds, known or {}) if kinds else ([], {})
+
+
+def framed(
+    values: Sequence[Values],
+    columns: Sequence[Column],
+    rows: int,
+    *,
+    dtype_backend: DtypeBackend = "pyarrow",
+) -> pd.DataFrame:
+    """Make the DataFrame of the first of these values, as many as there are columns."""
+    names, index = _names(tuple(column.name for column in columns)), pd.RangeIndex(rows)
+    if not columns:
+        return pd.DataFrame(index=index, columns=names)
+    shown = zip(values, columns, strict=False)
+    arrays = {i: to_pandas(column, dtype_backend) for i, (column, _) in enumerate(shown)}
+    frame = pd.DataFrame(arrays, index=index, copy=False)
+    frame.columns = names
+    return frame
 
 
 @lru_cache(1024)
@@ -180,6 +199,23 @@ def _read_piece(piece: Piece, kinds: Sequence[Kind]) -> list[Values]:
     if piece.rows >= LEAST:
         pa.default_memory_pool().release_unused()
     return values
+
+
+def ask(
+    connection: psycopg.Connection[Any], query: str, parameters: Sequence[bytes]
+) -> tuple[tuple[Column, ...], list[list[bytes | None]]]:
+    """Run a query of few rows with parameters $1, $2, …, all text; gives its columns, and texts by column.
+
+    Raises psycopg's errors.
+    """
+    connection.pgconn.send_query_params(query.encode(), list(parameters))
+    return columns_of(answer := _answer(connection, pq.ExecStatus.TUPLES_OK)), texts(answer)
+
+
+def texts(answer: pq.abc.PGresult) -> list[list[bytes | None]]:
+    """Give the values of an answer by columns."""
+    rows = range(answer.ntuples)
+    return [[answer.get_value(row, column) for row in rows] for column in range(answer.nfields)]
 
 
 def _copy(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -23,9 +23,11 @@ from .capture import Member
 from .conditions import Conditions
 from .filters import Filter
 from .interest import Need
+from .keeping import Keeping
 from .model import Dependencies, Refresh, Snapshot, Status
 from .notification import Change
-from .refresh import Backend, Difference, Outcome, Query
+from .outcomes import Backend, Difference, Kind, Outcome, Query
+from .plans import Plan
 from .relevance import Verdict, Watched, by_default, watched
 from .statement import Statement
 from .throttle import Throttle
@@ -48,6 +50,7 @@ class Spec:
     key: tuple[str, ...] | None  # None: the primary key, where the result carries it
     max_rows: int | None
     dtype_backend: Backend
+    incremental: bool | None = None  # None: where a result is large, or takes long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,9 @@ class State:
     dependencies: Dependencies
     refreshed_at: datetime | None
     refresh_count: int
+    plan: str  # for people: how the query is brought up to date, and why so
+    refresh_kind: Kind | None
+    refresh_kinds: Mapping[str, int]
 
 
 class Subscriber(Protocol):
@@ -89,6 +95,7 @@ class Group:
     spec: Spec
     analysed: Analysed
     rule: Filter | None
+    families: Mapping[int, tuple[Member, ...]] = field(default_factory=dict)  # by relation
     watches: Mapping[int, Watch] = field(default_factory=dict)  # by oid of each member table
     members: tuple[Member, ...] = ()
     subscribers: dict[Subscriber, bool] = field(default_factory=dict)  # subscriber: paused
@@ -120,12 +127,14 @@ class Group:
         default_factory=dict
     )  # by relation, where attentive
     vigilance: Vigilance = field(default_factory=Vigilance)
+    keeping: Keeping = field(init=False)
     told: bool = False  # of a change, since the last run, that conditions might have told apart
     questions: int = 0  # how many wait for the filter
     unanswered: bool = False  # the filter takes too long; changes refresh meanwhile
 
     def __post_init__(self) -> None:
         self.throttle = Throttle(self.spec.throttle_ms / 1000, random.random)
+        self.keeping = Keeping(self.spec.incremental)
 
     @property
     def paused(self) -> bool:
@@ -143,9 +152,9 @@ class Group:
         """Give the columns that identify a row of the result."""
         return self.analysed.dependencies.key if self.spec.key is None else self.spec.key
 
-    @property
-    def query(self) -> Query:
-        """Give what a run needs."""
+    def query(self, *, late: bool = False) -> Query:
+        """Give what a run needs; `late`, keys of changed rows may have been forgotten."""
+        keeping = self.keeping
         return Query(
             statement=self.spec.statement,
             select=self.analysed.select,
@@ -153,6 +162,9 @@ class Group:
             key=self.key,
             max_rows=self.spec.max_rows,
             dtype_backend=self.spec.dtype_backend,
+            plan=keeping.plan if keeping.is_on else None,
+            members={oid: [m.oid for m in found] for oid, found in self.families.items()},
+            base=keeping.base(late=late or self.must_poll) if keeping.is_on else None,
         )
 
     @property
@@ -169,9 +181,11 @@ class Group:
 
     def watch(self, members: Mapping[int, tuple[Member, ...]]) -> None:
         """Take the families of the tables the query reads."""
+        self.families = members
         watches: dict[int, Watch] = {}
         for relation in self.analysed.dependencies.relations:
             columns = relation.columns | (self.rule.columns(relation.oid) if self.rule else set())
+            columns |= self.keeping.key_columns(relation.oid)
             reads = watched(columns, relation.every_column)
             for member in members.get(relation.oid, ()):
                 known = watches.get(member.oid)
@@ -184,26 +198,49 @@ class Group:
         self.watches = watches
         self.members = tuple({m.oid: m for found in members.values() for m in found}.values())
 
+    def plan(self, plan: Plan | None, words: str) -> None:
+        """Take the query's plan, or why there is none; the keys that a plan goes by are watched, too."""
+        self.keeping.offer(plan, words)
+        self.watch(self.families)
+        self.covered = False
+
     def needs(self) -> list[Need]:
         """Say what to hear of now: nothing while the answer to a change is already due.
 
         Where images tell of every change, they go on: to let go of them would be a gap to make up for.
         """
-        if self.closed or self.paused or (self.throttle.dirty and not self._keeps_images):
+        keeps, dirty = self.keeping.is_on, self.throttle.dirty
+        if self.closed or self.paused or (dirty and not (self._keeps_images or keeps)):
             return []
         needs = []
         for watch in self.watches.values():
-            rows = self.asks_about(watch.relation)
+            rows = self.asks_about(watch.relation) or self._keeps_rows
             needs.append(
                 Need(
                     family=watch.family,
                     tags=watch.watched.tags,
                     every_column=watch.watched.every_column or self.has_function,
                     rows=rows,
-                    quiet=rows and self.quiet,
+                    keys=keeps,
+                    quiet=(keeps and dirty) or (rows and self.quiet),
                 )
             )
         return needs
+
+    def hears(self, needs: Collection[Need]) -> bool:
+        """Say whether what is needed has changes announced, or their images read in rounds."""
+        return bool(needs) and (self.quiet or not all(need.quiet for need in needs))
+
+    @property
+    def _keeps_rows(self) -> bool:
+        """Say whether the plan needs whole rows as they were."""
+        plan = self.keeping.plan if self.keeping.is_on else None
+        return plan is not None and plan.by_groups
+
+    def lose_track(self) -> None:
+        """Read all of the result next time: what changed may not be known."""
+        self.keeping.gap()
+        self.covered = False
 
     def asks_about(self, relation: int) -> bool:
         """Say whether images of a relation's rows decide whether a change matters."""
@@ -229,7 +266,8 @@ class Group:
     @property
     def attentive(self) -> bool:
         """Say whether changed rows are looked at to see whether they can matter."""
-        return self.rule is None and self.vigilance.mode is Mode.ATTENTIVE
+        attentive = self.vigilance.mode is Mode.ATTENTIVE
+        return self.rule is None and attentive and not self.keeping.is_on
 
     def verdict(self, change: Change) -> Verdict:
         """Decide about a notification; UNSURE here means: look at the row images, or ask the filter."""
@@ -289,6 +327,7 @@ class Group:
     def failed(self, error: PgrtError) -> None:
         """Take a failure; the last good result stays, unless the role may no longer see it."""
         self.error = error
+        self.lose_track()
         self.reanalyse = not isinstance(error, ServerUnavailable)
         if isinstance(error, PermissionMissing) and self.snapshot is not None:
             self.snapshot = _blank(self.snapshot, self.spec.dtype_backend)
@@ -307,6 +346,9 @@ class Group:
             dependencies=self.analysed.dependencies,
             refreshed_at=self.refreshed_at,
             refresh_count=self.refresh_count,
+            plan=self.keeping.told,
+            refresh_kind=self.keeping.kind,
+            refresh_kinds=dict(self.keeping.kinds),
         )
 
     def _standing(self) -> tuple[Status, str]:
@@ -382,6 +424,7 @@ def shared(spec: Spec) -> tuple[Any, ...]:
         spec.key,
         spec.max_rows,
         spec.dtype_backend,
+        spec.incremental,
     )
 
 

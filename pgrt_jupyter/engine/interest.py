@@ -8,9 +8,12 @@ exclusively and so know that somebody waits:
     key(family, EVERY_COLUMN)   updates of any column
     key(family, tag(column))    updates of that column
 
-These have changes announced. The same numbers once more, each IMAGES higher, have images of the changed
-rows written; ROWS is the first of them. So rows can be kept without a word, which costs writers a fraction
-of a notification, and who waits for notifications causes no images.
+These have changes announced. The same numbers once more, each IMAGES higher, have the changed rows written
+down; ROWS is the first of them. So rows can be kept without a word, which costs writers a fraction of a
+notification, and who waits for notifications has nothing written. What is written of a row is its own choice:
+
+    key(family, IMAGES + WHOLE)  images of whole rows
+    key(family, IMAGES + KEYS)   primary keys alone, or a mark where there are none
 
 Columns go by name, since their numbers differ between the members of a family. Two names or families
 that share a hash cost a needless notification and never lose one. The shared lock table is
@@ -30,6 +33,8 @@ W = TypeVar("W", bound=Hashable)
 
 RELATION = 0
 EVERY_COLUMN = 1
+WHOLE = 2
+KEYS = 3
 _FIRST_TAG = 16
 IMAGES = 2**31  # tags have 31 bits
 ROWS = IMAGES + RELATION
@@ -44,6 +49,7 @@ class Need:
     tags: frozenset[int] = frozenset()  # of the columns
     every_column: bool = False
     rows: bool = False  # images, too
+    keys: bool = False  # primary keys, too
     quiet: bool = False  # no notifications
 
 
@@ -53,6 +59,7 @@ class Plan:
 
     keys: Mapping[int, int]  # key: the family it belongs to
     uncovered: frozenset[int]
+    unkept: frozenset[int] = frozenset()  # families whose rows' primary keys are not asked for
 
 
 def tag(column: str) -> int:
@@ -72,7 +79,8 @@ def subjects(need: Need) -> frozenset[int]:
     """List what one need asks to hear of its family."""
     wanted = need.tags | {RELATION} | ({EVERY_COLUMN} if need.every_column else set())
     announced = frozenset[int]() if need.quiet else wanted
-    return announced | {IMAGES + subject for subject in wanted} if need.rows else announced
+    kept = [what for what, asked in ((WHOLE, need.rows), (KEYS, need.keys)) if asked]
+    return announced | {IMAGES + subject for subject in (*wanted, *kept)} if kept else announced
 
 
 @dataclass(slots=True)
@@ -106,7 +114,7 @@ class Ledger(Generic[W]):
 
     @property
     def wants_rows(self) -> bool:
-        """Say whether anybody wants images of rows."""
+        """Say whether anybody wants rows written down."""
         return any(ROWS in counts for counts in self._wanted.values())
 
     def plan(self, *, limit: int = LIMIT) -> Plan:
@@ -128,6 +136,7 @@ def _plan(wanted: dict[int, set[int]], limit: int) -> Plan:
             if half + EVERY_COLUMN in chosen:
                 _forget_columns(chosen, half)
     _shrink(wanted, limit)
+    unkept = _spare(wanted, limit)
     keys: dict[int, int] = {}
     uncovered: set[int] = set()
     for family in sorted(wanted):
@@ -135,7 +144,7 @@ def _plan(wanted: dict[int, set[int]], limit: int) -> Plan:
             uncovered.add(family)
         else:
             keys.update((key(family, subject), family) for subject in wanted[family])
-    return Plan(keys, frozenset(uncovered))
+    return Plan(keys, frozenset(uncovered), unkept)
 
 
 def _shrink(wanted: dict[int, set[int]], limit: int) -> None:
@@ -145,6 +154,18 @@ def _shrink(wanted: dict[int, set[int]], limit: int) -> None:
             return
         for half in (0, IMAGES):
             _forget_columns(wanted[family], half)
+
+
+def _spare(wanted: dict[int, set[int]], limit: int) -> frozenset[int]:
+    """Do without primary keys, rather than without notifications; gives the families."""
+    unkept = set()
+    for family in sorted(wanted, reverse=True):
+        if sum(map(len, wanted.values())) <= limit:
+            break
+        if IMAGES + KEYS in wanted[family] and IMAGES + WHOLE not in wanted[family]:
+            wanted[family] = {subject for subject in wanted[family] if subject < IMAGES}
+            unkept.add(family)
+    return frozenset(unkept)
 
 
 def _forget_columns(chosen: set[int], half: int) -> None:

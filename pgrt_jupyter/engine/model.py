@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .pieces import Fetched
+
 
 class Operation(enum.Enum):
     """What a statement did to a relation."""
@@ -88,6 +90,11 @@ class Snapshot:
     truncated: bool  # `max_rows` cut it
     # Columns of the frame in pieces, by the digest of their text: a next result may have them, too.
     known: Mapping[bytes, Sequence[Any]] = field(default_factory=dict, repr=False)
+
+    def is_of(self, fetched: Fetched, columns: tuple[Column, ...]) -> bool:
+        """Compare by the digest of the server's own text, which tells 1.0 from 1.00."""
+        same = self.digest == fetched.digest and self.columns == columns
+        return same and self.truncated == fetched.truncated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

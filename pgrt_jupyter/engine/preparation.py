@@ -16,7 +16,7 @@ import psycopg
 
 from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
-from . import analysis, capture, conditions, filters
+from . import analysis, capture, conditions, filters, plans, rewriting
 from .group import Group, Spec
 from .roster import Roster
 from .server import Server
@@ -85,9 +85,31 @@ class Preparation:
         attentive = group.attentive
         group.forget_conditions()
         await self.ensure_capture(group)
+        await self.plan(group)
         if attentive:
             group.attend(await self._conditions(group))
         group.reanalyse = False
+
+    async def plan(self, group: Group) -> None:
+        """Find out how a query can be brought up to date by what changed of it."""
+        spec = group.spec
+        for is_so, why in (
+            (spec.incremental is False, "incremental=False"),
+            (group.rule is not None, "a refresh filter decides when it runs"),
+            (spec.max_rows is not None, "max_rows may cut it anywhere"),
+        ):
+            if is_so:
+                group.plan(None, f"full: {why}")
+                return
+        work = partial(plans.find, analysed=group.analysed, members=group.families)
+        try:
+            plan = await self._server.run(work, spec.conninfo)
+            group.plan(plan, plan.words)
+        except rewriting.Refused as reason:
+            group.plan(None, f"full: {reason}")
+        except (PgrtError, psycopg.Error) as error:
+            log.info("a query has no plan: %s", error)
+            group.plan(None, f"full: the server refuses a plan ({type(error).__name__})")
 
     async def attend(self, group: Group) -> None:
         """Find out which rows can matter to a query, and have it look at them if any cannot.
@@ -157,7 +179,12 @@ class Preparation:
             problems = zip(done.failed, done.problems, strict=True)
             mine = [problem for oid, problem in problems if oid in group.watches]
             self._owner.told_problems(group, mine)
-        return {g for g, then in before.items() if (set(g.watches), _stamps(g)) != then}
+        missed = {g for g, then in before.items() if (set(g.watches), _stamps(g)) != then}
+        for group in missed:
+            group.lose_track()
+            if group.keeping.plan is not None:
+                await self.plan(group)  # its tables may have another key
+        return missed
 
     def _note_whole(self, found: _Families, done: capture.Completion) -> None:
         """Remember for a moment which tables are watched as a whole."""

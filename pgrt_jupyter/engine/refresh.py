@@ -1,75 +1,48 @@
 """Run a query once and say what came of it.
 
 A run is one READ ONLY transaction on a worker thread: describe, fetch, compare with the previous
-result, and only if it differs build the frame. What changed is worked out when somebody asks.
+result, and only if it differs build the frame. What changed is worked out when somebody asks. A query
+that has a plan is read as far as it changed (`planned`).
 """
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
+import logging
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
 
 import pandas as pd
+import psycopg
 
-from . import diff, frames, small
-from .model import Column, Delta, Snapshot
+from . import diff, frames, planned, small
+from .model import Column, Snapshot
+from .outcomes import Difference, Outcome, Query
 from .pieces import Fetched
-from .sessions import Connection, read_small, reading, translated
-from .statement import Statement
+from .sessions import Connection, is_lost, read_small, reading, translated
 
-Backend = Literal["pyarrow", "numpy_nullable"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """Hold what a run needs."""
-
-    statement: Statement
-    select: str  # with literals in the parameters' places
-    parameter_types: tuple[int, ...]
-    key: tuple[str, ...]
-    max_rows: int | None
-    dtype_backend: Backend
-
-
-class Difference:
-    """Compare two results when somebody asks, once; from any thread.
-
-    Comparing takes longer than a small query, and most updates are only looked at.
-    """
-
-    def __init__(self, previous: Snapshot | None, current: Snapshot, key: tuple[str, ...]) -> None:
-        self._lock = threading.Lock()
-        self._inputs: tuple[pd.DataFrame | None, pd.DataFrame, tuple[str, ...]] | None = (
-            previous.frame if previous is not None else None,
-            current.frame,
-            key,
-        )
-        self._delta: Delta | None = None
-
-    def delta(self) -> Delta | None:
-        """Give the rows that changed; None without a key that identifies them."""
-        with self._lock:
-            if self._inputs is not None:
-                self._delta = diff.delta(*self._inputs)
-                self._inputs = None
-            return self._delta
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """Say what a run found."""
-
-    snapshot: Snapshot | None  # None: the result is what it was
-    difference: Difference | None
-    ran_at: datetime
+log = logging.getLogger("pgrt_jupyter")
 
 
 def run(connection: Connection, query: Query, previous: Snapshot | None) -> Outcome:
     """Run the query; raises QueryFailed, PermissionMissing or ServerUnavailable."""
     ran_at = datetime.now(UTC)
+    replan = False
+    if query.plan is not None:
+        try:
+            return planned.run(connection, query, query.plan, previous, ran_at)
+        except (psycopg.Error, planned.Unfit) as error:
+            if isinstance(error, psycopg.OperationalError) and is_lost(error):
+                with translated(query.statement):
+                    raise
+            log.info("a query is run as it is, without its plan: %s", type(error).__name__)
+            replan = True  # and the user's own text tells what is wrong, where something is
+    return replace(_plain(connection, query, previous, ran_at), replan=replan)
+
+
+def _plain(
+    connection: Connection, query: Query, previous: Snapshot | None, ran_at: datetime
+) -> Outcome:
+    """Run the text as it is."""
     with translated(query.statement):
         if previous is not None and small.is_small(previous, query.max_rows):
             fetched = read_small(connection, query.select, previous.columns)
@@ -90,7 +63,7 @@ def _outcome(
     columns: tuple[Column, ...],
 ) -> Outcome:
     """Make a snapshot of what was read, unless it is what is known already."""
-    if previous is not None and _is_same(previous, fetched, columns):
+    if previous is not None and previous.is_of(fetched, columns):
         return Outcome(snapshot=None, difference=None, ran_at=ran_at)
     parsed = frames.parse(
         fetched,
@@ -98,6 +71,12 @@ def _outcome(
         dtype_backend=query.dtype_backend,
         known=_known(previous, columns),
     )
+    if (
+        previous is not None
+        and not previous.digest
+        and _shows_same(previous, parsed.frame, columns)
+    ):
+        return Outcome(snapshot=None, difference=None, ran_at=ran_at)
     snapshot = Snapshot(
         version=previous.version + 1 if previous is not None else 1,
         frame=parsed.frame,
@@ -107,7 +86,8 @@ def _outcome(
         truncated=fetched.truncated,
         known=parsed.known,
     )
-    difference = Difference(previous, snapshot, query.key)
+    before = previous.frame if previous is not None else None
+    difference = Difference(before, snapshot.frame, query.key)
     return Outcome(snapshot=snapshot, difference=difference, ran_at=ran_at)
 
 
@@ -116,10 +96,6 @@ def _known(previous: Snapshot | None, columns: tuple[Column, ...]) -> frames.Kno
     return previous.known if previous is not None and previous.columns == columns else None
 
 
-def _is_same(previous: Snapshot, fetched: Fetched, columns: tuple[Column, ...]) -> bool:
-    """Compare by the digest of the server's own text, which tells 1.0 from 1.00."""
-    return (
-        previous.digest == fetched.digest
-        and previous.columns == columns
-        and previous.truncated == fetched.truncated
-    )
+def _shows_same(previous: Snapshot, frame: pd.DataFrame, columns: tuple[Column, ...]) -> bool:
+    """Compare by value: of a result that was patched there is no text."""
+    return previous.columns == columns and diff.is_equal(previous.frame, frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import psycopg
@@ -30,7 +31,10 @@ class Runs:
         attention: Attention,
         preparation: Preparation,
         report: Callable[[Group, PgrtError], None],
+        is_late: Callable[[float, float], bool],
     ) -> None:
+        self._is_late = is_late  # whether what was heard of then may be forgotten now
+        self._lend = server.lend
         self._replicas = Replicas(server, attention)
         self._conninfo = server.conninfo
         self._attention = attention
@@ -41,6 +45,7 @@ class Runs:
     def changed(self, group: Group) -> None:
         """Have a query run as soon as its throttle lets it."""
         if not group.closed:
+            group.keeping.heard = group.keeping.heard or _now()
             self._act(group, group.throttle.changed(_now()))
 
     async def at_once(self, group: Group) -> None:
@@ -119,9 +124,8 @@ class Runs:
             if not group.covered:
                 # What the listener is doing for everybody is not cut off with one query's run.
                 await asyncio.shield(self._attention.cover(group))
-            work = partial(refresh.run, query=group.query, previous=group.snapshot)
-            group.succeeded(await self._replicas.run(group, work))
-            if group.vigilance.is_due:
+            await self._read(group)
+            if group.vigilance.is_due and not group.keeping.is_on:
                 await self._preparation.attend(group)
                 if not group.covered:
                     self.changed(group)
@@ -149,6 +153,24 @@ class Runs:
                 if not future.done():
                     future.set_result(None)
         self._act(group, decision, even_paused=bool(group.next_run))
+
+    async def _read(self, group: Group) -> None:
+        """Run the query, as far as it changed where that is known."""
+        keeping, began = group.keeping, _now()
+        heard, keeping.heard = keeping.heard or began, None
+        stand = keeping.stand
+        query = group.query(late=self._is_late(heard, began))
+        if not self._is_own(group):
+            query = replace(query, lend=self._lend)
+        work = partial(refresh.run, query=query, previous=group.snapshot)
+        outcome = await self._replicas.run(group, work)
+        if outcome.replan:
+            group.reanalyse = True
+            self.changed(group)
+        if keeping.took(outcome, stand, _now() - began):
+            group.covered = False
+            self._attention.settle_soon([group])
+        group.succeeded(outcome)
 
     def _is_own(self, group: Group) -> bool:
         """Say whether a query connects just as the listener does."""

@@ -52,8 +52,10 @@ class Runtime:
         self._roster = Roster()
         self._preparation = Preparation(self._server, self._roster, self)
         self._attention = Attention(conninfo, self, pulse)
-        self._runs = Runs(self._server, self._attention, self._preparation, report)
         self._asking = Asking(self._server, self)
+        self._runs = Runs(
+            self._server, self._attention, self._preparation, report, self._asking.is_late
+        )
         self._rounds = Rounds(self._asking, self._attention, self)
         self._audit = Audit(
             self, self._server, self._preparation, self._attention, self._asking, audit_seconds
@@ -92,6 +94,7 @@ class Runtime:
             if shared is None:
                 self._roster.add(group)
                 await self._preparation.begin_capture(group)
+                await self._preparation.plan(group)
                 await self._caution()
             else:
                 self._runs.space(group)
@@ -180,6 +183,8 @@ class Runtime:
                 self.unreadable += 1
                 continue
             for group in self._roster.watching(change.relation):
+                if change.operation is None:
+                    group.lose_track()  # the trigger that could not tell may have written nothing
                 verdict = group.verdict(change)
                 if verdict is Verdict.REFRESH:
                     group.note(change)

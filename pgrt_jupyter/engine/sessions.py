@@ -43,6 +43,7 @@ _BEGIN = (
     b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
     _set(frames.SETTINGS, local=True),
 )
+_BEGIN_CONSISTENT = (b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", _BEGIN[1])
 # One statement: of a pipeline that breaks, the driver logs what nobody needs to read.
 _SETTLE = _set(frames.SETTINGS, local=False)
 # Undoes what a query set, and does not send what it notified; only locks outlive a transaction.
@@ -260,6 +261,34 @@ def reading(
     end = _End(connection)
     try:
         yield frames.describe(connection, query, parameter_types, after=_BEGIN), end.send
+    except BaseException:
+        with suppress(psycopg.Error):
+            end.wait()
+        raise
+    end.wait()
+
+
+@contextmanager
+def consistent(
+    connection: Connection, first: bytes, snapshot: str = ""
+) -> Iterator[tuple[list[tuple[str | None, ...]], Callable[[], None]]]:
+    """Run the block in a READ ONLY transaction in which every statement sees what the first one sees.
+
+    Gives the rows of that first one, as text, and what `reading` gives to end the transaction early.
+    `snapshot`: see what the transaction sees that exported it.
+    """
+    end = _End(connection)
+    begin, settings = _BEGIN_CONSISTENT
+    share = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot).as_bytes()
+    try:
+        before = [begin, share, settings] if snapshot else [begin, settings]
+        answers = frames.answers(connection, [*before, first])
+        for answer in answers:
+            if answer.status == pq.ExecStatus.FATAL_ERROR:
+                raise error_from_result(answer, encoding=connection.info.encoding)
+        columns = frames.texts(answers[-1])
+        decoded = [[None if v is None else v.decode() for v in column] for column in columns]
+        yield list(zip(*decoded, strict=True)), end.send
     except BaseException:
         with suppress(psycopg.Error):
             end.wait()

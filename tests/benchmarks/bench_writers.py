@@ -22,9 +22,10 @@ from .writing import ROWS, SECONDS, rate_of
 ROUNDS = 4
 CLIENTS = (1, 4, 16)
 IDLE, LIVE, FILTERED = "idle", "live", "live with a row filter"
+INCREMENTAL = "live, incremental"
 EMPTY = "a trigger that does nothing"
 COMMITS, ROW_BY_ROW = "NOTIFY on every commit", "NOTIFY for every row"
-CASES = ("no trigger", EMPTY, IDLE, LIVE, FILTERED, COMMITS, ROW_BY_ROW)
+CASES = ("no trigger", EMPTY, IDLE, LIVE, INCREMENTAL, FILTERED, COMMITS, ROW_BY_ROW)
 TABLES = {case: f"t{number}" for number, case in enumerate(CASES)}
 QUERY = "SELECT status, count(*), sum(amount) FROM {} GROUP BY status"
 PART = "SELECT count(*), sum(amount) FROM {} WHERE kind = 7"  # of a hundred kinds
@@ -73,6 +74,8 @@ def watched(durable: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
             installing.sub("idle", QUERY.format(TABLES[IDLE]))
         with _listening(durable), pgrt.Engine(durable, throttle_ms=500, deliver="thread") as engine:
             engine.sub("live", QUERY.format(TABLES[LIVE]))
+            rows = f"SELECT id, status, amount FROM {TABLES[INCREMENTAL]}"
+            engine.sub("incremental", rows, incremental=True)
             filtered = TABLES[FILTERED]
             engine.sub("filtered", PART.format(filtered), refresh={filtered: {"kind": 7}})
             yield connection

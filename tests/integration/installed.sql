@@ -39,7 +39,9 @@ AS $function$-- pgrt_jupyter 2, read by 2 and later, made for DIGEST: announces 
 -- no cancel can fall between; a failed try is repeated, since another writer may just be trying it.
 DECLARE
   _pgrt_told boolean;  -- somebody waits for a notification
-  _pgrt_kept boolean;  -- somebody wants images of the rows
+  _pgrt_kept boolean;  -- somebody wants the rows written down:
+  _pgrt_whole boolean := false;  -- whole
+  _pgrt_keys boolean := false;  -- their primary keys
   _pgrt_changed bigint[];  -- tags of the columns that changed; NULL: any
   _pgrt_tag bigint;
   _pgrt_many boolean;
@@ -62,7 +64,8 @@ BEGIN
     -- Written by logical replication, which fires no statement triggers.
     IF _pgrt_told THEN
       PERFORM pg_catalog.pg_notify('pgrt_jupyter', 'OID ' || pg_catalog.left(TG_OP, 1) || ' *');
-    ELSE
+    END IF;
+    IF _pgrt_kept THEN
       INSERT INTO _pgrt.changes (relation, operation) VALUES (OID, 'M');
     END IF;
     RETURN NULL;
@@ -113,7 +116,15 @@ BEGIN
       RETURN NULL;
     END IF;
   END IF;
-  IF _pgrt_kept AND TG_OP <> 'TRUNCATE' THEN
+  IF _pgrt_kept THEN
+    _pgrt_whole := NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           ELSE false END;
+    _pgrt_keys := NOT CASE WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           WHEN pg_catalog.pg_try_advisory_lock(KEY) THEN pg_catalog.pg_advisory_unlock(KEY)
+           ELSE false END;
+  END IF;
+  IF _pgrt_whole AND TG_OP <> 'TRUNCATE' THEN
     IF TG_OP = 'INSERT' THEN
       IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
         INSERT INTO _pgrt.changes (relation, operation, new)
@@ -141,12 +152,43 @@ BEGIN
 
     END IF;
   END IF;
-  IF NOT _pgrt_told THEN
-    IF _pgrt_images = '' THEN
-      -- Who reads images without being told must learn of what has none.
-      INSERT INTO _pgrt.changes (relation, operation)
-        VALUES (OID, CASE TG_OP WHEN 'TRUNCATE' THEN 'T' ELSE 'M' END);
+  _pgrt_keys := _pgrt_keys AND _pgrt_images = '';  -- images hold them as well
+  IF _pgrt_keys THEN
+    IF TG_OP = 'INSERT' THEN
+      IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
+        INSERT INTO _pgrt.changes (relation, operation, new)
+          SELECT OID, 'K', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('id', _pgrt_n."id")) FROM _pgrt_new AS _pgrt_n;
+        _pgrt_keys := false;
+      END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+      IF NOT EXISTS (SELECT FROM _pgrt_old OFFSET 1000) THEN
+        INSERT INTO _pgrt.changes (relation, operation, new)
+          SELECT OID, 'K', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('id', _pgrt_o."id")) FROM _pgrt_old AS _pgrt_o;
+        _pgrt_keys := false;
+      END IF;
+    ELSIF TG_OP = 'UPDATE' AND NOT _pgrt_many THEN
+      INSERT INTO _pgrt.changes (relation, operation, new)
+        SELECT OID, 'K', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('id', _pgrt_o."id"), pg_catalog.jsonb_build_object('id', _pgrt_n."id"))
+        FROM _pgrt_old AS _pgrt_o, _pgrt_new AS _pgrt_n LIMIT 1;
+      _pgrt_keys := false;
+    ELSIF TG_OP = 'UPDATE' THEN
+      IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
+        INSERT INTO _pgrt.changes (relation, operation, new)
+          SELECT OID, 'K', pg_catalog.jsonb_agg(_pgrt_both.key)
+          FROM (SELECT pg_catalog.jsonb_build_object('id', _pgrt_o."id") AS key FROM _pgrt_old AS _pgrt_o
+                UNION ALL SELECT pg_catalog.jsonb_build_object('id', _pgrt_n."id") FROM _pgrt_new AS _pgrt_n) AS _pgrt_both;
+        _pgrt_keys := false;
+      END IF;
     END IF;
+
+  END IF;
+  -- Who reads what is written must learn of what is not: of images where nobody is told, of keys always,
+  -- since a notification may come after the rows have been seen.
+  IF _pgrt_keys OR (_pgrt_whole AND _pgrt_images = '' AND NOT _pgrt_told) THEN
+    INSERT INTO _pgrt.changes (relation, operation)
+      VALUES (OID, CASE TG_OP WHEN 'TRUNCATE' THEN 'T' ELSE 'M' END);
+  END IF;
+  IF NOT _pgrt_told THEN
     RETURN NULL;
   END IF;
   IF pg_catalog.current_setting('pgrt.notify', true) = 'off' THEN

@@ -208,7 +208,9 @@ def second_engine(world: World, rng: Random) -> None:
         world.others.pop().shutdown()
         return
     try:
-        other = world.new_engine(world.dsn, lambda error, query: None)
+        # One that may do more would own what it makes anew, and the first could not go on.
+        conninfo = world.as_role(world.cluster.owner) if world.as_owner else world.dsn
+        other = world.new_engine(conninfo, lambda error, query: None)
     except pgrt.PgrtError:
         return
     world.others.append(other)

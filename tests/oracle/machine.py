@@ -61,6 +61,7 @@ class Tally:
     comparisons: int = 0
     looked: int = 0  # at changed rows, for one query
     spared: int = 0  # runs, since they did not matter
+    deltas: int = 0  # runs that read what changed
     mismatches: int = 0
     coverage: Coverage = field(default_factory=Coverage)
 
@@ -68,6 +69,7 @@ class Tally:
         return (
             f"{self.examples} examples, {self.steps} steps, {self.faults} faults,"
             f" {self.comparisons} comparisons, {self.looked} looks at rows, {self.spared} runs spared,"
+            f" {self.deltas} runs of what changed,"
             f" {self.mismatches} mismatches"
         )
 
@@ -98,6 +100,7 @@ class Example:
             cluster, as_owner=as_owner, audits=not self.calm, networked=networked, looking=look
         )
         self._rng = rng
+        self._deltas = 0  # of queries that have ended
 
     def run(self) -> None:
         """Run it; raises Mismatch with a report."""
@@ -114,6 +117,7 @@ class Example:
                 watching.stop()
                 self.tally.looked += len(self.world.looked)
                 self.tally.spared += self.world.looked.count(False)
+                self.tally.deltas += self._deltas + self._count_deltas(self.world.lives.values())
             self._shut_down()
 
     # -- the beginning and the end
@@ -141,6 +145,9 @@ class Example:
             wait_until(lambda: not left() and not world.pids(), 10)
         except TimeoutError:
             self._fail(f"left behind: threads {left()}, connections {world.pids()}")
+
+    def _count_deltas(self, lives: Iterable[Live]) -> int:
+        return sum((live.lq.refresh_kinds or {}).get("delta", 0) for live in lives)
 
     # -- steps
 
@@ -263,7 +270,8 @@ class Example:
         """Subscribe, subscribe anew, or leave."""
         names = sorted(self.world.lives)
         if names and rng.random() < 0.3:
-            self.world.leave(rng.choice(names))
+            self._deltas += self._count_deltas([self.world.lives[name := rng.choice(names)]])
+            self.world.leave(name)
             return "unsub"
         name = rng.choice(names) if names and rng.random() < 0.5 else f"q{rng.randrange(8)}"
         self._subscribe(rng, name)
@@ -379,6 +387,7 @@ class Example:
                 f"{name} as {live.role or 'the engine'}: {live.query.sql}",
                 f"   {live.query.params} {live.query.options} features {sorted(live.query.features)}",
                 f"   {told[name]}",
+                f"   {lq.plan}; {lq.refresh_kinds}",
                 f"   status {lq.status}, {lq.refresh_count} runs, error {lq.error!r}",
                 f"   tables {dict(lq.tables)}",
                 f"   unwatched {lq.unwatched}",

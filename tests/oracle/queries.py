@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from . import planned
 from .catalog import Catalog, Column, Relation, quote
 from .values import COMPARABLE, SUMMABLE, literal
 
@@ -45,6 +46,7 @@ class _Draft:
     features: set[str]
     version: int
     polls: bool = False
+    ordered: bool = False
 
     def relation(self) -> Relation:
         views = self.catalog.views
@@ -107,7 +109,7 @@ class _Draft:
 def draw(rng: Random, catalog: Catalog, version: int) -> Query | None:
     """Draw a query over the schema as it is; None where the drawn shape does not fit it."""
     draft = _Draft(rng, catalog, set(), version)
-    shape = rng.choice(SHAPES)
+    shape = rng.choice(planned.SHAPES if rng.random() < 0.4 else SHAPES)
     drawn = shape(draft)
     if drawn is None:
         return None
@@ -118,10 +120,14 @@ def draw(rng: Random, catalog: Catalog, version: int) -> Query | None:
 def _finish(draft: _Draft, drawn: str | Query) -> Query:
     """Add what any query may have: options, and the clock in a column."""
     rng = draft.rng
-    query = drawn if isinstance(drawn, Query) else Query(sql=drawn, features=frozenset())
+    query = (
+        drawn
+        if isinstance(drawn, Query)
+        else Query(sql=drawn, features=frozenset(), ordered=draft.ordered)
+    )
     sql, plain, ordered, stamp = query.sql, query.plain, query.ordered, False
     options = dict(query.options)
-    if rng.random() < 0.15 and "refresh" not in options:
+    if rng.random() < 0.1 and "refresh" not in options:
         wrap = "SELECT s.at AS stamp, q.* FROM (\n{}\n) AS q, control.clock AS s"
         sql, plain = wrap.format(sql), plain and wrap.format(plain)
         stamp, ordered = True, False
@@ -129,6 +135,7 @@ def _finish(draft: _Draft, drawn: str | Query) -> Query:
     elif ordered and rng.random() < 0.4:
         options["max_rows"] = rng.randint(1, 8)
         draft.features.add("max_rows")
+    options["incremental"] = rng.choice([True, True, True, None, False])
     options["throttle_ms"] = rng.choice(THROTTLES)
     if draft.polls:
         options["max_age_ms"] = 400

@@ -284,6 +284,8 @@ class World:
                 if record.name == "asyncio" and record.levelno >= logging.ERROR:
                     text = logging.Formatter().format(record)
                     owner.failures.append(f"an error nobody took: {text}")
+                if "reading what changed failed" in record.msg and record.levelno >= logging.ERROR:
+                    owner.failures.append(f"a delta failed: {record.getMessage()}")
 
         handler = Handler()
         names = ("asyncio", "pgrt_jupyter")

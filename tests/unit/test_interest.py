@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgrt_jupyter.engine import interest
-from pgrt_jupyter.engine.interest import EVERY_COLUMN, IMAGES, RELATION, ROWS, Need, key, plan, tag
+from pgrt_jupyter.engine.interest import (
+    EVERY_COLUMN,
+    IMAGES,
+    RELATION,
+    ROWS,
+    WHOLE,
+    Need,
+    key,
+    plan,
+    tag,
+)
 
 NEEDS = st.lists(
     st.builds(
@@ -16,6 +26,7 @@ NEEDS = st.lists(
         tags=st.frozensets(st.integers(16, 60), max_size=30),
         every_column=st.booleans(),
         rows=st.booleans(),
+        keys=st.booleans(),
         quiet=st.booleans(),
     ),
     max_size=30,
@@ -50,7 +61,7 @@ def test_row_images_are_asked_for_only_by_who_filters() -> None:
 def test_images_alone_are_asked_for_by_keys_of_their_own() -> None:
     """A query that is quiet holds nothing that has changes announced."""
     found = plan([Need(family=7, tags=frozenset({20}), rows=True, quiet=True)])
-    assert set(found.keys) == {key(7, ROWS), key(7, IMAGES + 20)}
+    assert set(found.keys) == {key(7, ROWS), key(7, IMAGES + 20), key(7, IMAGES + WHOLE)}
 
 
 def test_columns_give_way_separately_for_images() -> None:
@@ -59,8 +70,26 @@ def test_columns_give_way_separately_for_images() -> None:
         Need(family=7, tags=frozenset({20})),
         Need(family=7, tags=frozenset({20}), every_column=True, rows=True, quiet=True),
     ]
-    kept = {key(7, ROWS), key(7, IMAGES + EVERY_COLUMN)}
+    kept = {key(7, IMAGES + subject) for subject in (RELATION, EVERY_COLUMN, WHOLE)}
     assert set(plan(needs).keys) == {key(7, RELATION), key(7, 20)} | kept
+
+
+def test_primary_keys_are_asked_for_by_a_key_of_their_own() -> None:
+    """Who wants keys of changed rows has the columns' changes written down, and no whole rows."""
+    found = plan([Need(family=7, tags=frozenset({20}), keys=True, quiet=True)])
+    kept = {key(7, IMAGES + subject) for subject in (RELATION, 20, interest.KEYS)}
+    assert set(found.keys) == kept
+
+
+def test_primary_keys_give_way_before_notifications_do() -> None:
+    """Where keys of locks run out, families do without primary keys, and say so, before any polls."""
+    found = plan([Need(family=family, keys=True) for family in range(1, 31)])
+    assert len(found.keys) <= interest.LIMIT
+    assert not found.uncovered
+    assert all(key(family, RELATION) in found.keys for family in range(1, 31))
+    kept = {f for f in range(1, 31) if key(f, IMAGES + interest.KEYS) in found.keys}
+    assert kept.isdisjoint(found.unkept) and kept | found.unkept == set(range(1, 31))
+    assert kept
 
 
 def test_nothing_wanted_nothing_held() -> None:

@@ -46,15 +46,14 @@ def applied(before: Carried, found: Difference) -> tuple[list[int], list[list[st
 CELL = st.none() | st.sampled_from(["", "1", "2"])
 
 
-def windows(*, least: int = 0) -> Any:
+def windows(least: int) -> Any:
     """Draw windows of at least so many rows."""
     rows = st.tuples(st.integers(0, 25), CELL, CELL)
-    return st.lists(rows, min_size=least, unique_by=lambda row: row[0]).map(
-        lambda rows: {number: (a, b) for number, a, b in rows}
-    )
+    drawn = st.lists(rows, min_size=least, unique_by=lambda row: row[0])
+    return drawn.map(lambda rows: {number: (a, b) for number, a, b in rows})
 
 
-WINDOW = windows()
+WINDOW = windows(0)
 
 
 @settings(deadline=None, max_examples=100)
@@ -68,7 +67,7 @@ def test_a_patch_leads_to_the_new_window(one: Any, other: Any) -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(windows(least=13), st.data())
+@given(windows(13), st.data())
 def test_a_small_change_is_always_a_patch(rows: Any, data: Any) -> None:
     """One row that came, one that went, one cell that changed."""
     numbers = [*rows]

@@ -34,6 +34,7 @@ from pgrt_jupyter.engine import (
     images,
     interest,
     listener,
+    model,
     predicates,
     preparation,
     refresh,
@@ -811,7 +812,7 @@ def full_queue_not_told(patch: Patch) -> None:
 @variant("telling")
 def equal_results_published(patch: Patch) -> None:
     """A result is published without comparing it with the last."""
-    patch.setattr(refresh, "_is_same", lambda *arguments: False)
+    patch.setattr(model.Snapshot, "is_of", lambda *arguments: False)
 
 
 @variant("telling")
@@ -821,7 +822,7 @@ def delta_of_the_wrong_base(patch: Patch) -> None:
     first: list[Any] = []
 
     def difference(previous: Any, current: Any, key: Any) -> Any:
-        first.append(previous or current)
+        first.append(current if previous is None else previous)
         return real(first[0], current, key)
 
     patch.setattr(refresh, "Difference", difference)

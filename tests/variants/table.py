@@ -52,6 +52,7 @@ def caught() -> dict[str, list[str]]:
 
 def page(found: dict[str, list[str]]) -> str:
     """Write the page."""
+    from . import broken_plans  # noqa: F401 - it has variants of its own
     from .broken import VARIANTS
 
     lines, step = [HEAD], ""

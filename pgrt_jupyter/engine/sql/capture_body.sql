@@ -4,7 +4,9 @@
 -- no cancel can fall between; a failed try is repeated, since another writer may just be trying it.
 DECLARE
   _pgrt_told boolean;  -- somebody waits for a notification
-  _pgrt_kept boolean;  -- somebody wants images of the rows
+  _pgrt_kept boolean;  -- somebody wants the rows written down:
+  _pgrt_whole boolean := false;  -- whole
+  _pgrt_keys boolean := false;  -- their primary keys
   _pgrt_changed bigint[];  -- tags of the columns that changed; NULL: any
   _pgrt_tag bigint;
   _pgrt_many boolean;
@@ -23,7 +25,8 @@ BEGIN
     -- Written by logical replication, which fires no statement triggers.
     IF _pgrt_told THEN
       PERFORM pg_catalog.pg_notify('pgrt_jupyter', '{oid} ' || pg_catalog.left(TG_OP, 1) || ' *');
-    ELSE
+    END IF;
+    IF _pgrt_kept THEN
       INSERT INTO _pgrt.changes (relation, operation) VALUES ({oid}, 'M');
     END IF;
     RETURN NULL;
@@ -58,7 +61,11 @@ BEGIN
       RETURN NULL;
     END IF;
   END IF;
-  IF _pgrt_kept AND TG_OP <> 'TRUNCATE' THEN
+  IF _pgrt_kept THEN
+    _pgrt_whole := {whole_wanted};
+    _pgrt_keys := {keys_wanted};
+  END IF;
+  IF _pgrt_whole AND TG_OP <> 'TRUNCATE' THEN
     IF TG_OP = 'INSERT' THEN
       IF NOT EXISTS (SELECT FROM _pgrt_new OFFSET 1000) THEN
         INSERT INTO _pgrt.changes (relation, operation, new)
@@ -79,12 +86,17 @@ BEGIN
 {images_of_many}
     END IF;
   END IF;
+  _pgrt_keys := _pgrt_keys AND _pgrt_images = '';  -- images hold them as well
+  IF _pgrt_keys THEN
+{keys}
+  END IF;
+  -- Who reads what is written must learn of what is not: of images where nobody is told, of keys always,
+  -- since a notification may come after the rows have been seen.
+  IF _pgrt_keys OR (_pgrt_whole AND _pgrt_images = '' AND NOT _pgrt_told) THEN
+    INSERT INTO _pgrt.changes (relation, operation)
+      VALUES ({oid}, CASE TG_OP WHEN 'TRUNCATE' THEN 'T' ELSE 'M' END);
+  END IF;
   IF NOT _pgrt_told THEN
-    IF _pgrt_images = '' THEN
-      -- Who reads images without being told must learn of what has none.
-      INSERT INTO _pgrt.changes (relation, operation)
-        VALUES ({oid}, CASE TG_OP WHEN 'TRUNCATE' THEN 'T' ELSE 'M' END);
-    END IF;
     RETURN NULL;
   END IF;
   IF pg_catalog.current_setting('pgrt.notify', true) = 'off' THEN

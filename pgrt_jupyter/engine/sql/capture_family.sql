@@ -3,7 +3,7 @@
 -- Parameters: oids (oid[]).
 -- Result: start (the oid asked for), oid, root (has no parent), schema, name, kind, columns (name ->
 --   {"size": typlen}), opaque (names of columns whose type is not PostgreSQL's own), key (primary key
---   columns), subscribed (fed by logical replication), above_foreign (a foreign table stands below it),
+--   columns), plain_key (there is one, and the text of its values depends on no setting), subscribed (fed by logical replication), above_foreign (a foreign table stands below it),
 --   owned (by this role), source (body of our function; NULL when it is missing, or it or what it calls
 --   is not as we made it), image (body of the function it calls, likewise), triggers (name -> tgenabled of ours; none that would not fire always), stamp
 --   (differs once function or triggers were put in place anew, or all rows were written anew: what
@@ -40,6 +40,13 @@ SELECT m.start, c.oid, s.nspname AS schema, c.relname AS name, c.relkind::text A
              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
              WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
              ORDER BY k.place) AS key,
+       coalesce((SELECT bool_and(a.atttypid = ANY ('{int2,int4,int8,text,varchar,uuid,date}'::regtype[]::oid[])
+                                 AND (k.collisdeterministic IS NOT FALSE))
+                 FROM pg_catalog.pg_index AS i
+                 JOIN pg_catalog.pg_attribute AS a
+                   ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                 LEFT JOIN pg_catalog.pg_collation AS k ON k.oid = a.attcollation
+                 WHERE i.indrelid = c.oid AND i.indisprimary), false) AS plain_key,
        EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS r WHERE r.srrelid = c.oid) AS subscribed,
        EXISTS (WITH RECURSIVE below(oid) AS (
                    SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid

@@ -7,7 +7,7 @@ COMMENT ON SCHEMA _pgrt IS 'pgrt_jupyter: announces changes to live queries. DRO
 CREATE UNLOGGED TABLE IF NOT EXISTS _pgrt.changes (
     xid       xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     relation  oid NOT NULL,
-    operation "char" NOT NULL,  -- I, U or D; T: truncated, M: changed, no images; ?: could not be told
+    operation "char" NOT NULL,  -- I, U or D; K: keys; T: truncated, M: changed, neither; ?: could not be told
     old       jsonb,
     new       jsonb
 );

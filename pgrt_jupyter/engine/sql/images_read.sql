@@ -8,4 +8,4 @@ FROM (SELECT) AS here
 LEFT JOIN _pgrt.changes AS c
   ON c.xid >= pg_catalog.pg_snapshot_xmin(%(since)s::pg_catalog.pg_snapshot)
  AND NOT pg_catalog.pg_visible_in_snapshot(c.xid, %(since)s::pg_catalog.pg_snapshot)
- AND c.operation <> '?'
+ AND c.operation NOT IN ('?', 'K')

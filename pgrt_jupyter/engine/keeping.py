@@ -1,0 +1,114 @@
+"""Know whether a query may be read by what changed of it, and since when all changes are known.
+
+    kept    triggers have been asked for keys without a gap, so that whoever writes leaves them
+    blind   writers who were in flight when that began: they may have found nobody asking
+    base    a result that was read when nobody was blind any more; what changed since is all written down
+
+A gap of any kind (the connection was lost, triggers were put back, nobody wanted updates) ends all three, and
+the next run reads the whole result. So does a run that comes so late that keys may have been forgotten.
+
+Having keys written costs writers about as much as a notification, so a small result is read whole each time,
+unless the user says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+from .deltas import Base
+from .outcomes import Kind, Outcome
+from .plans import Plan
+
+CELLS = 4_000  # values of a result that is read as quickly as what changed of it
+SECONDS = 0.25  # a run that takes longer is worth avoiding, even on a busy machine
+_COST = 2_000.0  # the server's units: of reading about 100,000 rows
+_TRIES = 2  # of a plan that does not fit
+
+
+class Keeping:
+    """Hold this for one query; owned by the engine's loop."""
+
+    def __init__(self, asked: bool | None) -> None:
+        self.plan: Plan | None = None
+        self.words = "full: not run yet"
+        self.kind: Kind | None = None  # of the last update
+        self.kinds: Counter[str] = Counter(full=0, delta=0)  # of runs
+        self.heard: float | None = None  # when the first change came that no run has answered
+        self._asked = asked
+        self._on = False
+        self._kept = False
+        self._blind: frozenset[str] = frozenset()
+        self._base: Base | None = None
+        self._gaps = 0
+        self._unfit = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Say whether keys of changed rows are wanted."""
+        return self.plan is not None and self._on
+
+    @property
+    def told(self) -> str:
+        """Say for people how the query is read, and why."""
+        if self.plan is None or self._on:
+            return self.words
+        return f"full: the result is small, reading it whole takes no longer ({self.words})"
+
+    def offer(self, plan: Plan | None, words: str) -> None:
+        """Take the plan of a query, or why there is none."""
+        self.gap()
+        if plan is not None and self._unfit >= _TRIES:
+            plan, words = None, "full: its plan did not fit what the server answered"
+        self.plan, self.words = plan, words
+        large = plan is not None and plan.rows * plan.shown > CELLS
+        self._on = (large or self._is_costly) if self._asked is None else self._asked
+
+    @property
+    def _is_costly(self) -> bool:
+        """Say whether the server expects the query to take long."""
+        return self.plan is not None and self.plan.cost > _COST
+
+    def key_columns(self, relation: int) -> frozenset[str]:
+        """Name the columns by which the plan finds rows of a relation again."""
+        places = (*self.plan.places, *self.plan.partners) if self.plan is not None else ()
+        return frozenset(n for place in places if place.relation == relation for n in place.key)
+
+    def began(self, writers: Collection[str]) -> None:
+        """Note that keys are asked for, and who was writing then."""
+        if not self._kept:
+            self._kept, self._blind = True, frozenset(writers)
+
+    def ended(self, present: Collection[str]) -> None:
+        """Note which writers are still there."""
+        self._blind = self._blind.intersection(present)
+
+    def gap(self) -> None:
+        """Note that changes may be unknown."""
+        self._kept, self._blind, self._base = False, frozenset(), None
+        self._gaps += 1
+
+    @property
+    def stand(self) -> tuple[int, bool]:
+        """Say what to compare with after a run, and whether all changes after it will be known."""
+        return self._gaps, self._kept and not self._blind
+
+    def base(self, *, late: bool) -> Base | None:
+        """Give what a run may begin with."""
+        return None if late or not self.stand[1] else self._base
+
+    def took(self, outcome: Outcome, stand: tuple[int, bool], seconds: float) -> bool:
+        """Take what a run came to; says whether keys are wanted from now on, and were not, or the reverse."""
+        self.kinds[outcome.kind] += 1
+        if outcome.snapshot is not None:
+            self.kind = outcome.kind
+        self._base = outcome.base if stand == (self._gaps, True) else None
+        self._unfit += outcome.replan
+        if outcome.kind == "delta" or self._asked is not None or self.plan is None:
+            return False
+        was, size = self._on, outcome.snapshot.frame.size if outcome.snapshot is not None else 0
+        if size or seconds > SECONDS:
+            self._on = seconds > SECONDS or size > CELLS or self._is_costly
+        if self._on != was:
+            self.gap()
+        return self._on != was
