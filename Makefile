@@ -12,7 +12,7 @@
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-JS := pgrt_jupyter/static/widget.js
+JS := pgrt_jupyter/static/widget.js pgrt_jupyter/static/chart.js
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # A stamp carries the check sum of what it stands for, so that a second run takes no time and a
@@ -58,7 +58,7 @@ $(MODULES): | $(NODE)
 	cd js && npm ci --loglevel=error
 	touch $@
 
-$(JS): $(MODULES) js/build.mjs $(wildcard js/src/*)
+$(JS): $(MODULES) js/build.mjs $(wildcard js/src/* js/src/*/*)
 	cd js && npm run --silent build
 
 check: setup

@@ -36,6 +36,7 @@ classes and the errors; `%load_ext pgrt_jupyter` the magics.
 INSIDE = {
     "LiveQuery": {"attach", "told", "fail", "abandon", "push", "flush", "release", "observe"},
     "LiveTable": {"abandon", "show", "close_soon"},
+    "LivePlot": {"abandon", "show"},
 }
 # Names that signatures use, and the modules that define them.
 ALIASES = {

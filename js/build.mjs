@@ -1,6 +1,9 @@
-// Bundle the table. A style sheet becomes a minified text, since it is adopted by script (`src/style.ts`).
+// Bundle the table and the chart. A style sheet becomes a minified text, since it is adopted by script
+// (`src/adopt.ts`).
 import { readFile, writeFile } from "node:fs/promises";
 import { build, transform } from "esbuild";
+
+const STATIC = "../pgrt_jupyter/static";
 
 const sheets = {
   name: "sheets",
@@ -24,36 +27,57 @@ const OURS = `
   acknowledge unselect isHidden isRunning inView hiddenCount tick stopExport isSelected
   moved ids selectAll isTouched isInBlock exporting unfilter searches memory
   hintAt columnOf cellOf arranged selects laidOut isAtTop grouped pages heard widths
-  untell cellAt isAt toTop stays refreshes
+  untell cellAt isAt toTop stays refreshes holds
 `
   .trim()
   .split(/\s+/);
 
-const { metafile } = await build({
-  entryPoints: ["src/widget.ts"],
-  outfile: "../pgrt_jupyter/static/widget.js",
-  bundle: true,
-  minify: true,
-  format: "esm",
-  target: "es2022",
-  charset: "utf8",
-  legalComments: "none",
-  metafile: true,
-  mangleProps: new RegExp(`^(${OURS.join("|")})$`),
-  plugins: [sheets],
-});
-// Custom properties declared in the sheet are the table's own, so any names will do.
-const file = "../pgrt_jupyter/static/widget.js";
-let bundle = await readFile(file, "utf8");
-const names = [...new Set(bundle.match(/--[a-z]+(?=:)/g))];
-names.forEach((name, at) => {
-  bundle = bundle.replace(new RegExp(`${name}(?![\\w-])`, "g"), `--${at.toString(36)}`);
-});
-await writeFile(file, bundle);
-
-const [[path, { inputs }]] = Object.entries(metafile.outputs);
-const say = (line) => process.stdout.write(`${line}\n`);
-if (process.argv.includes("--sizes")) {
-  for (const [name, input] of Object.entries(inputs)) say(`${input.bytesInOutput} ${name}`);
+async function bundle(name, entry, options) {
+  const outfile = `${STATIC}/${name}.js`;
+  const { metafile } = await build({
+    entryPoints: [`src/${entry}.ts`],
+    outfile,
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    charset: "utf8",
+    legalComments: "none",
+    metafile: true,
+    plugins: [sheets],
+    ...options,
+  });
+  return Object.values(metafile.outputs)[0].inputs;
 }
-say(`${path}  ${(Buffer.byteLength(bundle) / 1000).toFixed(1)} kB`);
+
+/** Shorten custom properties: those declared in our sheets are our own, so any names will do. */
+async function shorten(file) {
+  let code = await readFile(file, "utf8");
+  const names = [...new Set(code.match(/--[a-z]+(?=:)/g))];
+  names.forEach((name, at) => {
+    code = code.replace(new RegExp(`${name}(?![\\w-])`, "g"), `--${at.toString(36)}`);
+  });
+  await writeFile(file, code);
+}
+
+const say = (line) => process.stdout.write(`${line}\n`);
+async function tell(name, inputs) {
+  if (process.argv.includes("--sizes")) {
+    for (const [file, input] of Object.entries(inputs)) say(`${input.bytesInOutput} ${file}`);
+  }
+  const code = await readFile(`${STATIC}/${name}.js`);
+  say(`${name}.js  ${(code.byteLength / 1000).toFixed(1)} kB`);
+}
+
+const mangled = await bundle("widget", "widget", {
+  mangleProps: new RegExp(`^(${OURS.join("|")})$`),
+});
+await shorten(`${STATIC}/widget.js`);
+await tell("widget", mangled);
+
+// The licence of what is bundled goes where its copies go.
+const licence = await readFile("node_modules/uplot/LICENSE", "utf8");
+const banner = {
+  js: `/*! With uPlot (https://github.com/leeoniya/uPlot):\n\n${licence.trim()}\n*/`,
+};
+await tell("chart", await bundle("chart", "chart", { banner }));

@@ -1,6 +1,6 @@
-"""Refuse to build a distribution without the table's bundle: it would install, and show nothing.
+"""Refuse to build a distribution without what is bundled: it would install, and show nothing.
 
-Nothing is downloaded here. A source distribution carries the bundle, so that building from it needs no Node.
+Nothing is downloaded here. A source distribution carries the bundles, so that building from it needs no Node.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = "pgrt_jupyter/static/widget.js"
+BUNDLES = ("pgrt_jupyter/static/widget.js", "pgrt_jupyter/static/chart.js")
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
-    """Look for the bundle before anything is packed; an editable installation comes before it is built."""
+    """Look for them before anything is packed; an editable installation comes before they are built."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Raise FileNotFoundError, saying what builds it."""
-        if version != "editable" and not Path(self.root, BUNDLE).is_file():
+        missing = [name for name in BUNDLES if not Path(self.root, name).is_file()]
+        if version != "editable" and missing:
             raise FileNotFoundError(
-                f"{BUNDLE} is missing: run `make setup`, or `npm ci && npm run build` in js/"
+                f"{missing[0]} is missing: run `make setup`, or `npm ci && npm run build` in js/"
             )

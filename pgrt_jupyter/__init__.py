@@ -7,7 +7,8 @@
 >>> lq         # in a notebook: a live table
 
 A change goes one way: `magic` or `api` → `live.LiveQuery` → the `engine` (see its docstring) → back to
-`live` through `delivery`, and to browsers through `window`, `widget` and `js/`.
+`live` through `delivery`, and to browsers through `window`, `widget` or `plot`, and `js/`; other
+libraries' figures are driven by `link`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
         SubscriptionNotFound,
         UsageError,
     )
+    from .link import Link
     from .live import LiveQuery
     from .magic import load_ipython_extension, unload_ipython_extension
+    from .plot.widget import LivePlot
     from .widget import LiveTable
 
 __version__ = "0.1.0"
@@ -77,8 +80,10 @@ _HOMES = {
         "SubscriptionNotFound",
         "UsageError",
     ),
+    "link": ("Link",),
     "live": ("LiveQuery",),
     "magic": ("load_ipython_extension", "unload_ipython_extension"),
+    "plot.widget": ("LivePlot",),
     "widget": ("LiveTable",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -92,6 +97,8 @@ __all__ = [
     "EngineNotRunning",
     "EngineRunning",
     "FilterFailed",
+    "Link",
+    "LivePlot",
     "LiveQuery",
     "LiveTable",
     "PasswordInCell",

@@ -1,7 +1,7 @@
 """Read what a browser sends: only known fields, of the types and sizes the protocol allows, get in.
 
 Whoever is on the other side of a comm is not trusted: with Voilà it is anybody. What a number means,
-whether there is such a row or column, is for the table to see.
+whether there is such a row or column, is for the table to see. A chart has fields of its own.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ MAX_RANGES = 10_000
 MAX_COLUMNS = 1_700  # PostgreSQL's own limit is 1664
 
 
-def read(content: object) -> Request | None:
-    """Return a browser's message holding only known, valid fields, or None."""
+def read(content: object, fields: dict[str, dict[str, Check]] | None = None) -> Request | None:
+    """Return a browser's message holding only known, valid fields, or None; the table's by default."""
+    fields = FIELDS if fields is None else fields
     if not isinstance(content, dict):
         return None
     kind, viewer = content.get("type"), content.get("viewer")
-    if not isinstance(kind, str) or kind not in _FIELDS:
+    if not isinstance(kind, str) or kind not in fields:
         return None
     if not isinstance(viewer, str) or not 0 < len(viewer) <= MAX_TOKEN:
         return None
     request: dict[str, Any] = {"type": kind, "viewer": viewer}
-    for name, is_valid in {"seq": _is_number, **_FIELDS[kind]}.items():
+    for name, is_valid in {"seq": _is_number, **fields[kind]}.items():
         value = content.get(name, _DEFAULTS.get(name))
         if not is_valid(value):
             return None
@@ -123,7 +124,7 @@ _ROWS: dict[str, Check] = {
     "anchor": _is_anchor,
     "revision": _is_number,
 }
-_FIELDS: dict[str, dict[str, Check]] = {
+FIELDS: dict[str, dict[str, Check]] = {
     "hello": _ROWS,
     "window": _ROWS,
     "ack": {"of": _is_number},

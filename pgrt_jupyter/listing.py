@@ -9,7 +9,7 @@ import pandas as pd
 
 from .api import Engine
 from .live import LiveQuery
-from .widget import refused
+from .watched import refused
 from .wording import plain
 
 

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .engine.outcomes import Kind
+    from .link import Link
+    from .plot.widget import LivePlot
     from .view import StatusName
     from .widget import LiveTable
 
@@ -105,7 +107,7 @@ class LiveQuery(traitlets.HasTraits):
         self._snapshot: object = None
         self._runs_before = 0  # of the queries this one replaced
         self._wakers: weakref.WeakSet[Updates] = weakref.WeakSet()
-        self._tables: weakref.WeakSet[LiveTable] = weakref.WeakSet()
+        self._tables: weakref.WeakSet[LiveTable | LivePlot] = weakref.WeakSet()
         self._own_table: LiveTable | None = None
         self._on_close: Callable[[LiveQuery], object] = lambda query: None
         super().__init__()
@@ -194,6 +196,53 @@ class LiveQuery(traitlets.HasTraits):
             self._tables.add(table)
         table.show(self._shown())
         return table
+
+    @whole
+    def plot(
+        self,
+        kind: str = "line",
+        x: str | None = None,
+        y: str | Sequence[str] | None = None,
+        by: str | None = None,
+        window: Any = None,
+        *,
+        mode: str = "replace",
+        height: int = 320,
+        persist: bool = False,
+    ) -> LivePlot:
+        """Make a new live chart of this query's result.
+
+        `kind` is "line", "area", "bar", "scatter", or "auto": by the columns' types. `x` is the first
+        column of times, else the first of numbers, else the row's number (for bars it may be text); `y`
+        one column or several, else all numbers that are left; each value of the column `by` makes a
+        series. With `window`, seconds, a timedelta, text such as "5min", or a width of a numeric x,
+        only the newest part is drawn. `mode="append"` also keeps points that have left the result
+        while they are in the window; where there is no column of times, x is the time of the result.
+
+        `height` is in CSS pixels. With `persist=True` the notebook file gets the first rows. The chart's
+        `close()` ends it; one that appends goes on until then, whether somebody looks or not. Raises
+        ConfigurationError, a ValueError, that names the columns there are, for one that is missing or
+        cannot be drawn.
+        """
+        from .plot import options
+        from .plot.widget import make
+
+        asked = options.read(kind, x, y, by, window, mode)
+        plot = make(self._shown(), plain(self.name), asked, height=height, persist=persist)
+        with self._news:  # the delivery thread goes through them
+            self._tables.add(plot)
+        plot.show(self._shown())  # a newer one may have come
+        return plot
+
+    def link(self, figure: Any, update: Callable[[Any, pd.DataFrame], Any]) -> Link:
+        """Call `update(figure, df)` now and after each update, where observers run; newest wins.
+
+        What it raises is shown and goes no further. The figure is not kept alive by this. The result
+        ends it with `close()`.
+        """
+        from .link import Link
+
+        return Link(self, figure, update)
 
     @property
     @whole

@@ -1,15 +1,7 @@
-"""Decide what one view of a table in a browser is sent, and whether anybody is still there.
+"""Decide what one view of a table in a browser is sent; `presence` decides when.
 
 Time comes in as `now`, in seconds; nothing is sent from here. The rules:
 
-- One push is in flight. While it is not acknowledged further updates only mark the viewer as
-  behind; the acknowledgement brings the newest state, whatever was skipped.
-- A kernel running a cell may be unable to hear acknowledgements, while the browser sees every push.
-  So an unacknowledged push holds back the next one for a second, not for ever.
-- A viewer is gone after it said bye, or after the kernel was free to hear it and heard nothing: for
-  `UNANSWERED` seconds with a push in flight, for `SILENT` seconds without (browsers send a beat
-  every five), so that nothing is sent 15 s after a page was left. Time during which the kernel was
-  busy does not count.
 - What changed since the last push goes out as a patch if at most half of the cells travel with it;
   else as a whole window.
 - When rows come or go above the anchor, the first row on the view's screen, the window moves along;
@@ -24,12 +16,10 @@ from typing import Any, cast
 
 from .displayed import Displayed
 from .patch import Carried, Difference, difference
+from .presence import Presence
 from .protocol import FromKernel
 from .selection import NOTHING, Selection
 
-UNANSWERED = 9.0
-SILENT = 12.0
-HOLD_BACK = 1.0
 NEIGHBOURS = 1_000  # rows below a vanished anchor that may stand for it
 
 
@@ -43,26 +33,21 @@ class Wish:
     revision: int = 0  # in which `start` counts
 
 
-class Viewer:
-    """Know what one view holds and what it is waiting for."""
+class Viewer(Presence):
+    """Know what one view of a table holds."""
 
     def __init__(self, token: str) -> None:
-        self.token = token
-        self.behind = True
-        self._asks = False
+        super().__init__(token)
         self._wish = Wish()
         self._held: Carried | None = None
         self._sent: list[Displayed] = []  # the last two
         self._told: dict[str, Any] = {}  # arrangement and selection
-        self._unacknowledged: int | None = None
-        self._pushed_at = 0.0
-        self._quiet = 0.0
 
     def want(self, start: int, count: int, anchor: int | None = None, revision: int = 0) -> None:
         """Take the rows the view shows; the next message carries them in full, and at once."""
         self._wish = Wish(start, count, anchor, revision)
         self._held = None
-        self.behind = self._asks = True
+        self.ask()
 
     def forget(self) -> None:
         """Tell the view anew what all views share, as after a hello."""
@@ -71,29 +56,6 @@ class Viewer:
     def sent(self, revision: int) -> Displayed | None:
         """Give what the view was sent as this revision, while it may still speak of it."""
         return next((one for one in self._sent if one.revision == revision), None)
-
-    def heard(self) -> None:
-        """Note that the view gave a sign of life."""
-        self._quiet = 0.0
-
-    def acknowledge(self, seq: int) -> None:
-        """Note that the view has a message; a late acknowledgement of an older one is none."""
-        if seq == self._unacknowledged:
-            self._unacknowledged = None
-
-    def free(self, seconds: float) -> None:
-        """Note that the kernel was free to hear the view for this long, and did not."""
-        self._quiet += seconds
-
-    @property
-    def is_gone(self) -> bool:
-        """Tell whether nobody is there any more."""
-        return self._quiet >= (SILENT if self._unacknowledged is None else UNANSWERED)
-
-    def may_be_sent(self, now: float) -> bool:
-        """Tell whether a push is due and allowed."""
-        free = self._unacknowledged is None or now - self._pushed_at >= HOLD_BACK
-        return self.behind and (free or self._asks)
 
     def compose(
         self,
@@ -113,8 +75,7 @@ class Viewer:
         base = self._sent[-1].revision if self._sent else 0
         held, self._held = self._held, carried
         self._sent = [*self._sent, displayed][-2:] if base != displayed.revision else self._sent
-        self.behind = self._asks = False
-        self._unacknowledged, self._pushed_at = seq, now
+        self.pushed(seq, now)
         message: dict[str, Any] = {"seq": seq, "viewer": self.token}
         message["state"] = displayed.state(clock)
         placed = {"start": rows.start, "shift": shift, "whole": len(rows) == displayed.rows}

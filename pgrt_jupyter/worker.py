@@ -53,4 +53,4 @@ class Worker:
             try:
                 task()
             except Exception:
-                log.exception("a table's work failed")
+                log.exception("a widget's work failed")

@@ -3,6 +3,8 @@
 import { make } from "./dom";
 import type { ExportMessage } from "./protocol";
 
+const CSV = "text/csv;charset=utf-8";
+
 export interface Progress {
   rows: number;
   of: number;
@@ -43,7 +45,7 @@ export class Exporter {
     }
     const progress = { rows: message.rows, of: message.total, bytes: this.#bytes };
     if (message.done) {
-      if (!message.error) save(message.name, this.#parts);
+      if (!message.error) save(message.name, new Blob(this.#parts, { type: CSV }));
       this.stop();
     }
     return progress;
@@ -51,8 +53,8 @@ export class Exporter {
 }
 
 /** Hand a file to the browser's downloads; nothing is attached to the page. */
-function save(name: string, parts: Blob[]): void {
-  const address = URL.createObjectURL(new Blob(parts, { type: "text/csv;charset=utf-8" }));
+export function save(name: string, file: Blob): void {
+  const address = URL.createObjectURL(file);
   const link = make("a", "", { href: address, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 30_000);

@@ -1,7 +1,7 @@
 // The rows the browser holds: one window of the rows shown, replaced or patched, never reordered here. Each row
 // has an identity that stays when it moves, which tells a row that moved from one that changed.
 
-import type { Cell, Cells, Column, PatchMessage, WindowMessage } from "./protocol";
+import type { Cell, Cells, Column, PatchMessage, WindowMessage, Wish } from "./protocol";
 
 export type Direction = "up" | "down" | "changed" | "new";
 /** What to flash: absolute row number → column number → direction; column -1 is the whole row. */
@@ -50,6 +50,10 @@ export class Rows implements Held {
 
   has(start: number, end: number): boolean {
     return start >= this.start && end <= this.start + this.count;
+  }
+
+  holds({ start, count }: Wish): boolean {
+    return this.has(start, start + count);
   }
 
   replace(message: WindowMessage): Update {

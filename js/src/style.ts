@@ -1,36 +1,10 @@
-// The look, from Jupyter's theme variables, with fallbacks for pages that have none. A constructed
-// stylesheet: it needs no `style-src 'unsafe-inline'` and works inside a shadow root.
+// The table's look, from Jupyter's theme variables, with fallbacks for pages that have none.
 
+import { adopter } from "./adopt";
 import css from "./style.css";
+import theme from "./theme.css";
 
 export const ROW = 27; // pixels, as in the sheet
 export const HEADER = 42;
 
-const sheets = new WeakMap<Document, CSSStyleSheet>();
-
-/** Give the root that holds `element` our sheet, once; while it is attached nowhere, nothing. */
-export function adopt(element: HTMLElement): void {
-  const root = element.getRootNode() as Document | ShadowRoot;
-  if (!element.isConnected || !("adoptedStyleSheets" in root)) return;
-  const page = element.ownerDocument;
-  let sheet = sheets.get(page);
-  if (!sheet) {
-    sheet = new (page.defaultView ?? window).CSSStyleSheet();
-    sheet.replaceSync(css);
-    sheets.set(page, sheet);
-  }
-  if (!root.adoptedStyleSheets.includes(sheet)) {
-    root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
-  }
-}
-
-/** Follow Jupyter's theme where there is one, else the system's. */
-export function tint(root: HTMLElement): void {
-  const theme = getComputedStyle(root).getPropertyValue("--jp-layout-color0").trim();
-  const light = root.ownerDocument.body.dataset.jpThemeLight;
-  const dark = theme
-    ? light === "false"
-    : (root.ownerDocument.defaultView?.matchMedia("(prefers-color-scheme: dark)").matches ?? false);
-  root.classList.toggle("bare", !theme);
-  root.classList.toggle("dark", dark);
-}
+export const adopt = adopter(theme + css);

@@ -1,5 +1,6 @@
 // One view: builds the parts, wires them to each other and to the model, and takes them down again.
 
+import { tint } from "./adopt";
 import { Announcer } from "./announce";
 import * as arrange from "./arrange";
 import { Bar } from "./bar";
@@ -28,7 +29,7 @@ import {
 } from "./protocol";
 import { Rows } from "./rows";
 import { Marks } from "./select";
-import { adopt, ROW, tint } from "./style";
+import { adopt, ROW } from "./style";
 import { Grid } from "./table";
 import { ValueBox } from "./value";
 import { Viewer } from "./viewer";

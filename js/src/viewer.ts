@@ -1,8 +1,8 @@
 // One view's conversation with the kernel: what it asks for, acknowledges, and concludes from silence.
 // Time comes in as `now`, in milliseconds.
 
-import { type Push, type Request, token, type Wish } from "./protocol";
-import { NOTHING_NEW, type Rows, type Update } from "./rows";
+import { type Push, type Request, type Wish as RowsWish, token } from "./protocol";
+import { NOTHING_NEW, type Update as RowsUpdate } from "./rows";
 
 export const BUSY_AFTER = 400;
 export const FIRST_PATIENCE = 900;
@@ -10,7 +10,22 @@ export const BEAT_EVERY = 5_000;
 export const SILENT_AFTER = 25_000;
 export const HIDDEN_FOR = 60_000;
 
-export class Viewer {
+interface Message {
+  type: string;
+  seq: number;
+  state: { revision: number };
+}
+
+/** What a view holds: the rows of a table, or the points of a chart. */
+export interface Held<M extends Message, Wish, Update> {
+  readonly revision: number;
+  replace(message: Extract<M, { type: "window" }>): Update;
+  /** Undefined when it builds on something else. */
+  patch(message: Extract<M, { type: "patch" }>): Update | undefined;
+  holds(wish: Wish): boolean;
+}
+
+export class Viewer<M extends Message = Push, Wish extends object = RowsWish, Update = RowsUpdate> {
   readonly token = token();
   #seq = 0;
   #lastSeen = 0;
@@ -23,9 +38,9 @@ export class Viewer {
   #patience = FIRST_PATIENCE;
 
   readonly #send: (message: object) => void;
-  readonly #rows: Rows;
+  readonly #rows: Held<M, Wish, Update>;
 
-  constructor(send: (message: object) => void, rows: Rows) {
+  constructor(send: (message: object) => void, rows: Held<M, Wish, Update>) {
     this.#send = send;
     this.#rows = rows;
   }
@@ -55,17 +70,20 @@ export class Viewer {
   }
 
   /** Take a message; undefined when it is older than what is here, or builds on something else. */
-  take(message: Push, wish: Wish, now: number): Update | undefined {
+  take(message: M, wish: Wish, now: number): Update | undefined {
     this.heard(now);
     if (message.seq <= this.#lastSeen) return undefined;
     this.#lastSeen = message.seq;
     this.acknowledge(message.seq, now);
     if (message.type === "window") {
-      const update = this.#rows.replace(message);
+      const update = this.#rows.replace(message as Extract<M, { type: "window" }>);
       this.#answered(now);
       return update;
     }
-    const update = message.type === "patch" ? this.#rows.patch(message) : NOTHING_NEW;
+    const update =
+      message.type === "patch"
+        ? this.#rows.patch(message as Extract<M, { type: "patch" }>)
+        : (NOTHING_NEW as Update);
     if (update === undefined || this.#rows.revision !== message.state.revision) {
       this.want(wish, now);
       return undefined;
@@ -114,10 +132,10 @@ export class Viewer {
   #answered(now: number): void {
     const next = this.#next;
     this.#asked = this.#next = undefined;
-    if (next && !this.#rows.has(next.start, next.start + next.count)) this.want(next, now);
+    if (next && !this.#rows.holds(next)) this.want(next, now);
   }
 
-  #say(request: Request, now: number): void {
+  #say(request: object, now: number): void {
     this.#seq += 1;
     this.#saidAt = now;
     this.#send({ ...request, seq: this.#seq, viewer: this.token });

@@ -17,7 +17,7 @@ const WISH = { start: 0, count: 30, anchor: null, revision: 0 };
 function meet() {
   const sent: FromBrowser[] = [];
   const rows = new Rows();
-  const viewer = new Viewer((message) => sent.push(message as FromBrowser), rows);
+  const viewer = new Viewer<Push>((message) => sent.push(message as FromBrowser), rows);
   viewer.hello(WISH, 0);
   const take = (message: Push, now = 0) => viewer.take(message, WISH, now);
   return { sent, rows, viewer, take, types: () => sent.map((message) => message.type) };

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import statistics
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from . import bench_results as _results
+
 HERE = Path(__file__).parent
 PACKAGE = "@electric-sql/pglite@0.5.16"
 SIZES = {10_000: 9, 100_000: 2}  # rows: turns
@@ -21,12 +22,6 @@ WAYS = {
     "whole": "PGlite `live.query`, in Node",
     "incremental": "PGlite `live.incrementalQuery`, in Node",
 }
-
-_spec = importlib.util.spec_from_file_location("bench_results", HERE / "bench_results.py")
-assert _spec is not None
-assert _spec.loader is not None
-_results = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_results)
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
-"""Drive Chromium; serve the built table on a bare page, with the test in the kernel's place.
+"""Drive Chromium; serve the built table or chart on a bare page, with the test in the kernel's place.
 
 def test_something(chromium):    the browser, shared by all tests
 def test_something(bare):        bare(title="orders", shadow=True) opens a view and gives a Bare
+def test_something(charted):     charted(options, shadow=True) opens a view of a chart and gives a Charted
 def test_something(paged):       paged(rows=1000) opens one whose kernel is in the page, and gives a Paged
 """
 
 from __future__ import annotations
 
+import base64
 import functools
 import http.server
 import os
@@ -21,18 +23,23 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 import pgrt_jupyter
+from pgrt_jupyter.plot import options as plot_options
+from pgrt_jupyter.plot.widget import LivePlot
 from pgrt_jupyter.testing import wait_until
 from pgrt_jupyter.widget import LiveTable
 from pgrt_jupyter.window import Shown
+from pgrt_jupyter.worker import Worker
 
 HERE = Path(__file__).parent / "page"
-BUNDLE = Path(pgrt_jupyter.__file__).parent / "static" / "widget.js"
+STATIC = Path(pgrt_jupyter.__file__).parent / "static"
+BUNDLE, CHART = STATIC / "widget.js", STATIC / "chart.js"
 POLICY = "default-src 'none'; script-src 'self' blob:; style-src 'self'; connect-src 'self'"
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
     def translate_path(self, path: str) -> str:
-        return str(BUNDLE) if path == "/widget.js" else super().translate_path(path)
+        built = {"/widget.js": BUNDLE, "/chart.js": CHART}.get(path)
+        return str(built) if built is not None else super().translate_path(path)
 
     def end_headers(self) -> None:
         self.send_header("Content-Security-Policy", POLICY)
@@ -128,29 +135,30 @@ class View:
         self.place.locator(".menu .item").filter(has_text=name).first.click()
 
 
-class Bare(View):
-    """Join a real LiveTable to a view on the page; messages flow only when `exchange` is called."""
+class Joined(View):
+    """Join a real widget to a view on the page; messages flow only when `exchange` is called."""
 
-    def __init__(self, page: Page, address: str, **options: Any) -> None:
-        super().__init__(page, address)
-        self.acted: list[str] = []
-        self.table = LiveTable(title=options.get("title", "orders"), act=self.acted.append)
+    widget: LiveTable | LivePlot
+    worker: Worker
+
+    def join(self, **options: Any) -> None:
+        """Open the view; to be called once `widget` and `worker` are there."""
         self.sent: list[dict[str, Any]] = []
         self._delivered = 0
-        self.table.send = self._send  # type: ignore[method-assign]
-        page.evaluate("options => open_view(options)", {"title": "orders", **options})
+        self.widget.send = self._send  # type: ignore[method-assign]
+        self.page.evaluate("options => open_view(options)", {"title": "orders", **options})
 
     def _send(self, message: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        parts = {"buffers": [part.decode() for part in buffers]} if buffers else {}
-        self.sent.append({**message, **parts})
+        parts = [base64.b64encode(part).decode() for part in buffers or []]
+        self.sent.append({**message, "buffers": parts} if parts else message)
 
     def exchange(self) -> None:
         """Carry messages in both directions until nobody has anything more to say."""
         while True:
             received = self.page.evaluate("outbox.splice(0)")
             for content in received:
-                self.table._receive(self.table, content, [])
-            wait_until(lambda: self.table._content.worker._thread is None)
+                self.widget._receive(self.widget, content, [])
+            wait_until(lambda: self.worker._thread is None)
             fresh = self.sent[self._delivered :]
             self._delivered += len(fresh)
             self.page.evaluate("messages => deliver(messages)", fresh)
@@ -159,7 +167,7 @@ class Bare(View):
 
     def show(self, shown: Shown) -> None:
         """Publish a result and let it reach the page."""
-        self.table.show(shown)
+        self.widget.show(shown)
         self.exchange()
 
     def until(self, condition: Callable[[], bool]) -> None:
@@ -170,6 +178,59 @@ class Bare(View):
             return condition()
 
         wait_until(holds)
+
+
+class Bare(Joined):
+    """Hold a view of a table."""
+
+    def __init__(self, page: Page, address: str, **options: Any) -> None:
+        super().__init__(page, address)
+        self.acted: list[str] = []
+        title = options.get("title", "orders")
+        self.table = self.widget = LiveTable(title=title, act=self.acted.append)
+        self.worker = self.table._content.worker
+        self.join(**options)
+
+
+class Charted(Joined):
+    """Hold a view of a chart; `asked` is how it is to be drawn."""
+
+    def __init__(
+        self, page: Page, address: str, asked: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        super().__init__(page, f"{address}?module=chart.js")
+        plain = {"kind": "line", "x": None, "y": None, "by": None, "window": None}
+        read = plot_options.read(**{**plain, "mode": "replace", **(asked or {})})
+        self.plot = self.widget = LivePlot(title=options.get("title", "orders"), options=read)
+        self.worker = self.plot._drawing.worker
+        self.join(**options)
+        self.figure = self.place.locator(".figure")
+        self.over = self.place.locator(".u-over")
+
+    def drawn(self) -> int:
+        """Count the pixels of the canvas on which something is drawn."""
+        return self.place.locator("canvas").evaluate(  # type: ignore[no-any-return]
+            """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+                .data.filter((_, at) => at % 4 === 3).reduce((sum, alpha) => sum + (alpha > 0), 0)"""
+        )
+
+    def pixels(self) -> str:
+        """Read the canvas, to tell whether it changes."""
+        return self.place.locator("canvas").evaluate("canvas => canvas.toDataURL()")  # type: ignore[no-any-return]
+
+    def point(self, share: float, down: float = 0.5) -> tuple[float, float]:
+        """Find a place in the plot by its share of width and height."""
+        box = self.over.bounding_box()
+        assert box is not None
+        return box["x"] + share * box["width"], box["y"] + down * box["height"]
+
+    def drag(self, first: float, last: float) -> None:
+        """Drag over the plot, from one share of its width to another."""
+        self.page.mouse.move(*self.point(first))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.point((first + last) / 2))
+        self.page.mouse.move(*self.point(last))
+        self.page.mouse.up()
 
 
 class Paged(View):
@@ -200,8 +261,8 @@ def opened(chromium: Browser) -> Iterator[Callable[..., Any]]:
         assert one.errors == []
         assert one.page.evaluate("violations") == []
         one.page.close()
-        if isinstance(one, Bare):
-            one.table.close()
+        if isinstance(one, Joined):
+            one.widget.close()
 
 
 @pytest.fixture
@@ -210,6 +271,22 @@ def bare(opened: Callable[..., Any], bare_page_address: str) -> Callable[..., Ba
 
     def open_one(width: int = 1000, media: dict[str, Any] | None = None, **options: Any) -> Bare:
         return opened(Bare, bare_page_address, (width, 500), media or {}, **options)  # type: ignore[no-any-return]
+
+    return open_one
+
+
+@pytest.fixture
+def charted(opened: Callable[..., Any], bare_page_address: str) -> Callable[..., Charted]:
+    """Give a function that opens a page with one view of a real chart."""
+
+    def open_one(
+        asked: dict[str, Any] | None = None,
+        width: int = 800,
+        media: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Charted:
+        size = (width, 420)
+        return opened(Charted, bare_page_address, size, media or {}, asked=asked, **options)  # type: ignore[no-any-return]
 
     return open_one
 

@@ -178,3 +178,32 @@ def test_the_table_and_python_know_the_same(lab: Lab, page: Page, writer: Any, d
     writer.execute("UPDATE numbers SET n = 100 WHERE id = 1")
     table.get_by_role("button", name="Resume").click()
     expect(cell(table, 0, 1)).to_have_text("100")
+
+
+def test_a_chart_follows_the_database(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """It is drawn anew, also while a cell runs; the page's theme colours it; zoomed it stays."""
+    lab.open(page, SETUP.format(dsn), LIVE, "numbers.plot(x='id')", "time.sleep(8)")
+    lab.run_all(page)
+    chart = page.locator(".jp-OutputArea-output .chart")
+    canvas, over = chart.locator("canvas"), chart.locator(".u-over")
+    expect(canvas).to_be_visible(timeout=30_000)
+    expect(chart.locator(".badge")).to_have_text("live")
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    writer.execute("UPDATE numbers SET n = 777 WHERE id = 3")
+    wait_until(lambda: canvas.evaluate("canvas => canvas.toDataURL()") != before)
+    lab.expect_prompt(page, "[*]:")
+    chart.scroll_into_view_if_needed()
+    over.hover()
+    expect(chart.locator(".tip")).to_contain_text("777")
+    lab.expect_prompt(page, "[4]:")
+    box = over.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50, steps=4)
+    page.mouse.up()
+    expect(chart.get_by_role("button", name="Show all")).to_be_visible()
+    writer.execute("INSERT INTO numbers SELECT g, g FROM generate_series(6, 5000) g")
+    expect(chart.locator(".drawn")).to_contain_text("of 5,000 points drawn")
+    expect(chart.locator(".drawn")).to_be_visible()
+    expect(chart.get_by_role("button", name="Show all")).to_be_visible()

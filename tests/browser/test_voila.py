@@ -48,6 +48,33 @@ def test_a_page_follows_the_database(
             page.close()
 
 
+def test_a_chart_follows_the_database(
+    dsn: str, connect: Callable[..., Any], chromium: Browser, tmp_path: Path
+) -> None:
+    """It is drawn, and drawn anew when a row changes; the pointer is told the new value."""
+    writer = connect()
+    writer.execute("CREATE TABLE numbers (id int PRIMARY KEY, n int)")
+    writer.execute("INSERT INTO numbers SELECT g, 10 * g FROM generate_series(1, 5) g")
+    write_notebook(
+        tmp_path / "page.ipynb",
+        "%load_ext pgrt_jupyter",
+        "%%livequery numbers --throttle 0 --quiet\nSELECT id, n FROM numbers",
+        "numbers.plot('bar', x='id')",
+    )
+    with running_voila(tmp_path / "page.ipynb", PGRT_DSN=dsn) as address:
+        page = chromium.new_page()
+        page.goto(address)
+        chart = page.locator(".chart")
+        canvas = chart.locator("canvas")
+        expect(canvas).to_be_visible(timeout=60_000)
+        before = canvas.evaluate("canvas => canvas.toDataURL()")
+        writer.execute("UPDATE numbers SET n = 777 WHERE id = 3")
+        wait_until(lambda: canvas.evaluate("canvas => canvas.toDataURL()") != before)
+        chart.locator(".u-over").hover()
+        expect(chart.locator(".tip")).to_contain_text("777")
+        page.close()
+
+
 TIMED = """
 import time, pgrt_jupyter
 from pgrt_jupyter.widget import LiveTable

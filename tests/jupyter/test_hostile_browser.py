@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgrt_jupyter import displayed, incoming, widget, window
+from pgrt_jupyter import displayed, incoming, watched, window
 from pgrt_jupyter.allowance import Allowance
-from pgrt_jupyter.widget import LiveTable, refused
+from pgrt_jupyter.watched import refused
+from pgrt_jupyter.widget import LiveTable
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=80),
@@ -82,7 +83,7 @@ def test_no_message_raises(table: Recorded, messages: list[Any]) -> None:
         table._handle_msg({"content": {"data": content}})
         table._handle_msg({"content": content})
         table._handle_msg(content)
-    assert table.viewers <= widget.MAX_VIEWERS
+    assert table.viewers <= watched.MAX_VIEWERS
     for message in table.sent:
         assert message["type"] in ("window", "patch", "state")
         assert sum(map(len, message.get("cells", []))) <= displayed.MAX_WINDOW_CELLS
@@ -138,7 +139,7 @@ def test_a_huge_message_costs_little() -> None:
 
 def test_a_flood_is_worked_off_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the rate, requests for rows wait for the next tick; they are counted and not lost."""
-    monkeypatch.setattr(widget, "RATE", 0.0)
+    monkeypatch.setattr(watched, "RATE", 0.0)
     table = Recorded()
     table.show(shown(100_000))
     table._receive(table, {"type": "hello", "seq": 1, "viewer": "a", "start": 0, "count": 30}, [])
@@ -148,7 +149,7 @@ def test_a_flood_is_worked_off_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
         start = chance.randrange(100_000)
         content = {"type": "window", "seq": seq, "viewer": "a", "start": start, "count": 10**9}
         table._receive(table, content, [])
-    assert len(table.sent) < widget.BURST
+    assert len(table.sent) < watched.BURST
     assert refused.count - before > 1000
     assert table._viewers["a"].behind
     table._viewers["a"]._unacknowledged = None

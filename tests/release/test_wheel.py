@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = "pgrt_jupyter/static/widget.js"
+CHART = "pgrt_jupyter/static/chart.js"
 
 PROGRAM = """
 import sys
@@ -136,7 +137,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {name for name in names if "dist-info" not in name} == here
-    assert {BUNDLE, "pgrt_jupyter/py.typed", "pgrt_jupyter/engine/sql/capture_body.sql"} <= here
+    assert {
+        BUNDLE,
+        CHART,
+        "pgrt_jupyter/py.typed",
+        "pgrt_jupyter/engine/sql/capture_body.sql",
+    } <= here
     assert "pgrt_jupyter-0.1.0.dist-info/licenses/LICENSE" in names
 
 
@@ -154,10 +160,11 @@ def test_the_source_distribution_is_whole(sdist: Path) -> None:
     assert not [name for name in names if made.intersection(name.split("/"))]
 
 
-def test_without_the_bundle_nothing_is_built(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bundle", [BUNDLE, CHART])
+def test_without_a_bundle_nothing_is_built(bundle: str, source: Path, tmp_path: Path) -> None:
     """A checkout that was never set up says what to run."""
     shutil.copytree(source, tmp_path / "source")
-    (tmp_path / "source" / BUNDLE).unlink()
+    (tmp_path / "source" / bundle).unlink()
     command = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "wheel")
     done = run(*command, folder=tmp_path / "source")
     assert done.returncode != 0

@@ -11,7 +11,8 @@ import pytest
 from pgrt_jupyter import window
 from pgrt_jupyter.arrangement import Arrangement
 from pgrt_jupyter.displayed import Displayed, display
-from pgrt_jupyter.viewer import SILENT, UNANSWERED, Viewer
+from pgrt_jupyter.presence import SILENT, UNANSWERED
+from pgrt_jupyter.viewer import Viewer
 
 PLAIN = Arrangement()
 CLOCK = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

@@ -15,7 +15,7 @@ import pytest
 import traitlets
 from ipywidgets.widgets.widget import _instances
 
-from pgrt_jupyter import content, widget, window
+from pgrt_jupyter import content, watched, window
 from pgrt_jupyter.testing import wait_until
 from pgrt_jupyter.widget import LiveTable
 
@@ -109,9 +109,9 @@ def test_what_was_held_back_is_pushed_without_an_acknowledgement(
     table: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy main thread hears nothing, and the table moves all the same."""
-    monkeypatch.setattr(widget, "TICK", 0.01)
-    monkeypatch.setattr("pgrt_jupyter.viewer.HOLD_BACK", 0.02)
-    monkeypatch.setattr(widget, "_when_free", lambda _call: None)
+    monkeypatch.setattr(watched, "TICK", 0.01)
+    monkeypatch.setattr("pgrt_jupyter.presence.HOLD_BACK", 0.02)
+    monkeypatch.setattr(watched, "when_free", lambda _call: None)
     table.hello()
     table.show(shown(1, [1]))
     wait_until(lambda: table.sent[-1]["state"]["version"] == 1)
@@ -121,8 +121,8 @@ def test_a_silent_view_is_let_go(table: Recorded, monkeypatch: pytest.MonkeyPatc
     """Nobody is sent anything for ever, and the watching thread ends."""
     counts: list[int] = []
     table.on_viewers = counts.append
-    monkeypatch.setattr(widget, "TICK", 0.01)
-    monkeypatch.setattr("pgrt_jupyter.viewer.UNANSWERED", 0.05)
+    monkeypatch.setattr(watched, "TICK", 0.01)
+    monkeypatch.setattr("pgrt_jupyter.presence.UNANSWERED", 0.05)
     table.hello()
     wait_until(lambda: counts == [1, 0])
     wait_until(lambda: table._watcher is None)
@@ -133,9 +133,9 @@ def test_a_view_is_kept_while_the_kernel_is_busy(
 ) -> None:
     """Silence means nothing while nobody could listen."""
     asked: list[object] = []
-    monkeypatch.setattr(widget, "TICK", 0.01)
-    monkeypatch.setattr("pgrt_jupyter.viewer.UNANSWERED", 0.02)
-    monkeypatch.setattr(widget, "_when_free", asked.append)
+    monkeypatch.setattr(watched, "TICK", 0.01)
+    monkeypatch.setattr("pgrt_jupyter.presence.UNANSWERED", 0.02)
+    monkeypatch.setattr(watched, "when_free", asked.append)
     table.hello()
     wait_until(lambda: len(asked) == 1)
     for version in range(20):
@@ -165,9 +165,9 @@ def test_an_unknown_view_must_say_hello_first(table: Recorded) -> None:
 
 def test_views_are_limited(table: Recorded) -> None:
     """Tokens are the browser's own invention."""
-    for number in range(widget.MAX_VIEWERS + 10):
+    for number in range(watched.MAX_VIEWERS + 10):
         table.hello(f"v{number}")
-    assert table.viewers == widget.MAX_VIEWERS
+    assert table.viewers == watched.MAX_VIEWERS
 
 
 def test_a_beat_is_answered_with_the_state(table: Recorded) -> None:

@@ -2,7 +2,8 @@
 // `open_kernel` the page has a kernel of its own, which answers at once.
 import { Kernel } from "./kernel.js";
 
-const source = await (await fetch("widget.js")).text();
+const module = new URLSearchParams(location.search).get("module") ?? "widget.js";
+const source = await (await fetch(module)).text();
 const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 const { default: start } = await import(url);
 
@@ -47,7 +48,9 @@ function show(model, shadow) {
 let model;
 window.deliver = (messages) => {
   for (const { buffers, ...message } of messages) {
-    const parts = (buffers ?? []).map((text) => new DataView(new TextEncoder().encode(text).buffer));
+    const parts = (buffers ?? []).map(
+      (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer),
+    );
     model.receive(message, parts);
   }
 };
