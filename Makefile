@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MINUTES ?= 60
 
-.PHONY: setup check test chromium pgbouncer demo lab bench soak docs dist clean
+.PHONY: setup check test chromium pgbouncer jupysql demo lab bench soak docs dist clean
 .NOTPARALLEL:
 
 setup: $(PACKAGES) $(NODE) $(MODULES) $(JS)
@@ -38,6 +38,7 @@ $(BIN)/python:
 
 # uv takes 6 s where pip takes 60, but does not read pip's configuration, which may name another index.
 $(PACKAGES): | $(BIN)/python
+	@echo "Python packages into .venv: half a minute the first time …"
 	rm -f .venv/.packages-*
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_SYSTEM_CERTS=1 uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[test]' || \
@@ -55,6 +56,7 @@ $(NODE): | $(PACKAGES)
 	touch $@
 
 $(MODULES): | $(NODE)
+	@echo "What the table's JavaScript is built with, into js/node_modules …"
 	cd js && npm ci --loglevel=error
 	touch $@
 
@@ -70,7 +72,7 @@ check: setup
 	cd js && npm run --silent check && npm run --silent test
 	pytest tests/unit </dev/null
 
-test: check chromium pgbouncer
+test: check chromium pgbouncer jupysql
 	pytest tests notebooks --nbval-lax --ignore=tests/unit </dev/null
 
 # Browser tests drive the system's Chromium, or the one PGRT_CHROMIUM names.
@@ -88,6 +90,13 @@ pgbouncer:
 	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq pgbouncer >/dev/null || true; \
 	fi
+
+# Its tests are skipped where it is missing. What it brings along besides, a lab extension, would be in everybody's lab.
+JUPYSQL := jupysql==0.11.1 ploomber-core==0.2.27 ipython-genutils==0.2.0 prettytable sqlglot sqlparse wcwidth
+jupysql: setup
+	@$(BIN)/python -c 'import sql.magic' 2>/dev/null || \
+		UV_SYSTEM_CERTS=1 uv pip install --quiet --python $(BIN)/python --no-deps $(JUPYSQL) || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(JUPYSQL) || true
 
 demo: setup
 	$(BIN)/python -m pgrt_jupyter.demo

@@ -8,7 +8,9 @@
 
 A change goes one way: `magic` or `api` → `live.LiveQuery` → the `engine` (see its docstring) → back to
 `live` through `delivery`, and to browsers through `window`, `widget` or `plot`, and `js/`; other
-libraries' figures are driven by `link`.
+libraries' figures are driven by `link`. Where parameters follow widgets (`binding`), `following`
+subscribes anew with their values. Where to connect is found by `config`, with `urls` and `jupysql`
+for connections that others have; `waiting` says what a cell waits for.
 """
 
 from __future__ import annotations

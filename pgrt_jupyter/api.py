@@ -10,8 +10,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from . import embedded, trust
-from .config import Conninfo, options, resolve
+from . import binding, embedded, trust, waiting
+from .config import Conninfo, Password, options, resolve
 from .delivery import Deliver, Delivery
 from .engine import capture, forks, sessions
 from .engine.group import Group, Spec
@@ -19,7 +19,8 @@ from .engine.interrupts import turn, whole
 from .engine.loop import FORKED, EngineLoop
 from .engine.model import Refresh, ResultColumn
 from .engine.outcomes import Backend
-from .engine.statement import parse
+from .engine.progress import Progress
+from .engine.statement import parameter_names, parse
 from .errors import (
     ConfigurationError,
     EngineNotRunning,
@@ -53,21 +54,25 @@ class Engine:
 
     def __init__(
         self,
-        conninfo: str = "",
+        conninfo: Any = "",
         *,
-        query_conninfo: str | None = None,
+        query_conninfo: Any = None,
         throttle_ms: int = 500,
         pool_size: int = 4,
         error_handler: ErrorHandler | None = None,
         deliver: Deliver = "auto",
         dtype_backend: Literal["pyarrow", "numpy_nullable"] = "pyarrow",
+        password: Password = None,
+        query_password: Password = None,
     ) -> None:
         if dtype_backend not in ("pyarrow", "numpy_nullable"):
             raise ConfigurationError(
                 f"dtype_backend={dtype_backend!r}: use 'pyarrow' or 'numpy_nullable'."
             )
-        self._conninfo = resolve(conninfo, to_primary=True)
-        self._query_conninfo = resolve(query_conninfo) if query_conninfo else self._conninfo
+        self._conninfo = resolve(conninfo, to_primary=True, password=password)
+        self._query_conninfo = (
+            resolve(query_conninfo, password=query_password) if query_conninfo else self._conninfo
+        )
         self._throttle_ms = _whole("throttle_ms", throttle_ms, 0)
         self._pool_size = _whole("pool_size", pool_size, 1)
         self._error_handler = error_handler or _log_error
@@ -137,7 +142,7 @@ class Engine:
         max_age_ms: int | None = None,
         key: str | Sequence[str] | None = None,
         max_rows: int | None = None,
-        query_conninfo: str | None = None,
+        query_conninfo: Any = None,
         error_handler: ErrorHandler | None = None,
         incremental: bool | None = None,
     ) -> LiveQuery:
@@ -166,6 +171,7 @@ class Engine:
         if not isinstance(name, str) or not name:
             raise ConfigurationError("A subscription's name is a non-empty string.")
         throttle = self._throttle_ms if throttle_ms is None else throttle_ms
+        params, followed = binding.split(params, parameter_names(sql))
         spec = Spec(
             statement=parse(sql, params),
             conninfo=resolve(query_conninfo) if query_conninfo else self._query_conninfo,
@@ -177,21 +183,31 @@ class Engine:
             dtype_backend=self._dtype_backend,
             incremental=_answer("incremental", incremental),
         )
-        return self._subscribe(name, spec, (sql, params), error_handler or self._error_handler)
+        handler = error_handler or self._error_handler
+        return self._subscribe(name, spec, (sql, params), handler, followed)
 
     def _subscribe(
-        self, name: str, spec: Spec, source: tuple[str, Params], handler: ErrorHandler
+        self,
+        name: str,
+        spec: Spec,
+        source: tuple[str, Params],
+        handler: ErrorHandler,
+        followed: Mapping[str, binding.Source],
     ) -> LiveQuery:
         """Have the query run, and only then let its object follow it."""
         loop, delivery = self._parts()
         with turn(self._turn):
             query = self._queries.get(name) or LiveQuery(name, loop, delivery, handler)
             subscription = _Subscription(query)
-            group = loop.call(loop.runtime.subscribe, spec, subscription)
+            progress = Progress()
+            with waiting.shown(lambda: _told(name, progress)) as look:
+                group = loop.call(
+                    loop.runtime.subscribe, spec, subscription, progress, meanwhile=look
+                )
             with self._lock:
                 if self._loop is not loop:  # shut down meanwhile
                     raise EngineNotRunning(self._ended_because)
-                query.attach(group, subscription, *source)
+                query.attach(group, subscription, *source, followed=followed)
                 query._error_handler = handler
                 query._on_close = self._closed
                 query.throttle_ms = spec.throttle_ms
@@ -289,19 +305,23 @@ class Engine:
 
 
 def start(
-    conninfo: str = "",
+    conninfo: Any = "",
     *,
-    query_conninfo: str | None = None,
+    query_conninfo: Any = None,
     throttle_ms: int = 500,
     pool_size: int = 4,
     error_handler: ErrorHandler | None = None,
     deliver: Deliver = "auto",
     dtype_backend: Literal["pyarrow", "numpy_nullable"] = "pyarrow",
+    password: Password = None,
+    query_password: Password = None,
 ) -> Engine:
     """Start the default engine, or give the one that runs.
 
-    `conninfo` is a libpq string or URL; empty means PGRT_DSN, DATABASE_URL, then libpq's own environment.
-    It is the role that installs triggers and listens; `query_conninfo` the one that runs queries.
+    `conninfo` is a libpq string or URL, or an engine or URL of SQLAlchemy's; empty means PGRT_DSN,
+    DATABASE_URL, then libpq's own environment. It is the role that installs triggers and listens;
+    `query_conninfo` the one that runs queries. `password` and `query_password` are theirs: text, or a
+    function without arguments that is called on a thread of ours for each new connection.
     Raises ConfigurationError or ServerUnavailable.
     """
     global _default
@@ -316,6 +336,8 @@ def start(
                 error_handler=error_handler,
                 deliver=deliver,
                 dtype_backend=dtype_backend,
+                password=password,
+                query_password=query_password,
             )
             _default = engine.start()
         return _default
@@ -336,7 +358,7 @@ def sub(
     max_age_ms: int | None = None,
     key: str | Sequence[str] | None = None,
     max_rows: int | None = None,
-    query_conninfo: str | None = None,
+    query_conninfo: Any = None,
     error_handler: ErrorHandler | None = None,
     incremental: bool | None = None,
 ) -> LiveQuery:
@@ -383,7 +405,7 @@ def shutdown() -> bool:
     return engine.shutdown() if engine is not None else False
 
 
-def destroy(conninfo: str = "") -> list[str]:
+def destroy(conninfo: Any = "") -> list[str]:
     """Drop everything of ours from a database and say what; raises EngineRunning."""
     if _running:
         raise EngineRunning
@@ -424,6 +446,12 @@ def _warn_if_open(conninfo: Conninfo) -> None:
 def _log_error(error: PgrtError, query: LiveQuery | None) -> None:
     """Log an error, without what may be a row's value; the default error handler."""
     log.error("%s: %s", query.name if query is not None else "engine", for_log(error))
+
+
+def _told(name: str, progress: Progress) -> str:
+    """Say in words how far a first result is."""
+    rows = f", {progress.rows:,} rows so far" if progress.rows else ""
+    return f"{name}: {progress.doing}{rows}"
 
 
 def _names(key: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -54,7 +54,8 @@ class PasswordInCell(ConfigurationError):
     def __init__(self) -> None:
         super().__init__(
             hint="put it in the environment (PGPASSWORD or PGRT_DSN), in ~/.pgpass, in a "
-            "pg_service.conf entry (service=NAME), or set PGRT_DSN from getpass.getpass()."
+            "pg_service.conf entry (service=NAME), have `%pgrt connect --ask` ask for it, or set "
+            "PGRT_DSN from getpass.getpass()."
         )
 
 
@@ -108,6 +109,17 @@ class PermissionMissing(QueryFailed):
 
 class ServerUnavailable(PgrtError, ConnectionError):
     """The PostgreSQL server cannot be reached."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        sqlstate: str | None = None,
+        hint: str = "",
+        needs_password: bool = False,
+    ) -> None:
+        super().__init__(message, sqlstate=sqlstate, hint=hint)
+        self.needs_password = needs_password  # it asked for one, and there was none
 
 
 class CaptureFailed(PgrtError):

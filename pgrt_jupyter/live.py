@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import traitlets
 
+from .binding import Binding, Source
 from .delivery import Delivery, Observer, show_error
 from .engine import group as engine_group
 from .engine.interrupts import sheltered, whole
 from .engine.loop import FORKED, EngineLoop
-from .engine.model import Delta, Status
+from .engine.model import Delta, Snapshot, Status
+from .engine.outcomes import Difference
 from .errors import EngineNotRunning, PgrtError
+from .following import Basis, Following
 from .updates import Updates
 from .view import NOTIFIED, FromView, View, view_of
 from .window import NOTHING, Shown
@@ -79,7 +82,7 @@ class LiveQuery(traitlets.HasTraits):
         "tuple of what cannot be watched, by name; such a query polls"
     )
     sql: FromView[str] = FromView("the query's text")
-    params: FromView[Any] = FromView("its parameters' values")
+    params: FromView[Any] = FromView("its parameters' values, for which df is the result")
     plan: FromView[str] = FromView(
         "in words: how the query is brought up to date, and why not better"
     )
@@ -104,11 +107,13 @@ class LiveQuery(traitlets.HasTraits):
         self._group: engine_group.Group | None = None
         self._paused = False
         self._refreshing = threading.Lock()
-        self._snapshot: object = None
+        self._snapshot: Snapshot | None = None
+        self._across: tuple[Snapshot, Difference] | None = None  # to another query's first result
         self._runs_before = 0  # of the queries this one replaced
         self._wakers: weakref.WeakSet[Updates] = weakref.WeakSet()
         self._tables: weakref.WeakSet[LiveTable | LivePlot] = weakref.WeakSet()
         self._own_table: LiveTable | None = None
+        self._following = Following(self, loop)
         self._on_close: Callable[[LiveQuery], object] = lambda query: None
         super().__init__()
         self.set_trait("name", name)
@@ -164,10 +169,12 @@ class LiveQuery(traitlets.HasTraits):
     @whole
     def close(self) -> None:
         """End the subscription, like `unsub`; the last df stays readable."""
-        if self._group is None:
+        with self._news:
+            group, subscription = self._group, self._subscription
+            self._group = self._subscription = None
+        if group is None:
             return
-        group, subscription = self._group, self._subscription
-        self._group = self._subscription = None
+        self._following.end()
         self._loop.post(self._loop.runtime.unsubscribe, group, subscription)
         self._change_status(Status.CLOSED.value)
         self._on_close(self)
@@ -178,6 +185,26 @@ class LiveQuery(traitlets.HasTraits):
         A slow consumer gets the newest and skips what it missed. Ends when the query is closed.
         """
         return Updates(self)
+
+    @whole
+    def bind(self, **params_to_traits: Any) -> Binding:
+        """Have parameters of the query follow widgets: `lq.bind(status=dropdown)`.
+
+        A parameter `:name` follows a widget's `value`, a trait given as `(object, "trait")`, or takes
+        a plain value. When one changes the query runs with the newest values, off this thread, the
+        first time at once and then at most once per `throttle_ms`; this object, its observers and its
+        tables stay. Until the result is there `status` is "stale"; where the values fail it is
+        "error", with the last good result. Binding a parameter again replaces what it followed.
+        `close()` of what this gives ends it, and so do `close()` of the query and `sub` under its name.
+        Raises ConfigurationError or EngineNotRunning.
+        """
+        self._open_group()
+        return self._following.bind(params_to_traits, self.sql)
+
+    @property
+    def followed(self) -> dict[str, tuple[traitlets.HasTraits, str]]:
+        """Give what parameters are bound to, by name: pairs (object, "trait")."""
+        return {name: (one.owner, one.name) for name, one in self._following.sources().items()}
 
     @whole
     def table(self, **options: Any) -> LiveTable:
@@ -299,23 +326,90 @@ class LiveQuery(traitlets.HasTraits):
     # -- for the engine's side
 
     def attach(
-        self, group: engine_group.Group, subscription: _Subscription, sql: str, params: Any
-    ) -> None:
-        """Follow another query from now on; observers and tables stay."""
-        old_group, old = self._group, self._subscription
-        if group is not old_group and self._view is not None:
-            self._runs_before = self._view.refresh_count
-        self._group, self._subscription = group, subscription
-        self._paused = False
-        self._source = (sql, params)
-        self._take()
+        self,
+        group: engine_group.Group,
+        subscription: _Subscription,
+        sql: str,
+        params: Any,
+        *,
+        followed: Mapping[str, Source] | None = None,
+        instead_of: object = None,
+        noting: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Follow another query from now on; observers and tables stay. Its parameters follow `followed`.
+
+        With `instead_of` only where that is still followed, and not paused; says whether it was. What
+        is called by `noting` is part of what users see change at once.
+        """
+        with self._news:
+            if instead_of is not None and (self._subscription is not instead_of or self._paused):
+                return False
+            old_group, old = self._group, self._subscription
+            if group is not old_group and self._view is not None:
+                self._runs_before = self._view.refresh_count
+            self._group, self._subscription = group, subscription
+            self._paused = False
+            self._source = (sql, params)
+            self._compare_across()
+            noting()
+            if instead_of is None:
+                self._following.begin_anew()
+            self._take()
+        if instead_of is None:
+            self._following.carry_over(followed or {}, sql)
         if old_group is not None and old is not None:
             self._loop.post(self._loop.runtime.unsubscribe, old_group, old)
+        return True
+
+    async def move(
+        self,
+        basis: Basis,
+        spec: engine_group.Spec,
+        params: Mapping[str, Any],
+        noting: Callable[[], None],
+    ) -> None:
+        """Follow the same query with other values; on the engine's loop.
+
+        Nothing changes if meanwhile it was closed, paused or replaced. Raises as `sub`.
+        """
+        runtime, subscription = self._loop.runtime, _Subscription(self)
+        group = await runtime.subscribe(spec, subscription)
+        instead_of = basis.subscription
+        if not self.attach(
+            group, subscription, basis.sql, params, instead_of=instead_of, noting=noting
+        ):
+            runtime.unsubscribe(group, subscription)
+        elif self.throttle_ms != spec.throttle_ms:
+            runtime.set_throttle(group, subscription, self.throttle_ms)
+
+    def basis(self) -> Basis | None:
+        """Give what is followed at the moment; None when closed."""
+        with self._news:
+            if self._group is None:
+                return None
+            sql, params = self._source
+            return Basis(
+                subscription=self._subscription,
+                spec=self._group.spec,
+                sql=sql,
+                params=params if isinstance(params, Mapping) else {},
+            )
+
+    @property
+    def is_resting(self) -> bool:
+        """Say whether nobody wants another result at the moment."""
+        return self._paused or self._group is None
+
+    def restate(self) -> None:
+        """Say anew how things stand."""
+        self._take()
 
     def told(self, subscription: _Subscription, state: engine_group.State) -> None:
         """Take a state on the engine's loop."""
         if subscription is self._subscription:
             self._take()
+            if state.status is not Status.STALE:
+                self._following.is_answered()
 
     def fail(self, error: PgrtError) -> None:
         """Hand an error to the error handler, where observers run."""
@@ -328,6 +422,10 @@ class LiveQuery(traitlets.HasTraits):
             if state is None or state.snapshot is None or (self._paused and not even_paused):
                 return
             published = state.snapshot is not self._snapshot
+            if self._across is not None and self._across[0] is state.snapshot:
+                state = replace(state, difference=self._across[1])
+            elif published:
+                self._across = None
             view = view_of(
                 state,
                 self._view,
@@ -336,11 +434,26 @@ class LiveQuery(traitlets.HasTraits):
                 runs_before=self._runs_before,
                 source=self._source,
             )
+            unsettled = self._following.standing()
+            if unsettled is not None and not self._paused and state.status is not Status.CLOSED:
+                view = replace(
+                    view,
+                    status=unsettled.status.value,
+                    error=unsettled.error,
+                    message=unsettled.message,
+                )
             self._view, self._snapshot = view, state.snapshot
             if self._told is None:
                 self._told = view  # the first result is no change
             self._news.notify_all()
         self._spread()
+
+    def _compare_across(self) -> None:
+        """Have the next delta tell what another query's first result changed in what was shown."""
+        state = self._subscription.state if self._subscription is not None else None
+        before, now = self._snapshot, state.snapshot if state is not None else None
+        if state is not None and before is not None and now is not None and now is not before:
+            self._across = (now, Difference(before.frame, now.frame, state.key))
 
     def _change_status(self, status: str) -> None:
         with self._news:
@@ -360,6 +473,7 @@ class LiveQuery(traitlets.HasTraits):
         """Let go of the parent's engine in a forked child; the last df stays readable."""
         self._news = threading.Condition()
         self._group = self._subscription = None
+        self._following.abandon()
         if self._view is not None:
             self._view = replace(self._view, status=Status.CLOSED.value, message=FORKED)
         self._delivery.abandon()
@@ -436,6 +550,7 @@ class LiveQuery(traitlets.HasTraits):
             self._change_status(Status.PAUSED.value)
         else:
             self._take()
+            self._following.go_on()
         self._loop.post(self._loop.runtime.pause, group, self._subscription, paused)
 
     def _open_group(self) -> engine_group.Group:

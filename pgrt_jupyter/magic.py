@@ -11,9 +11,8 @@ from typing import Any
 import pandas as pd
 import traitlets
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from IPython.display import display
 
-from . import api, completion, trust
+from . import api, completion, jupysql, trust, waiting
 from .config import options, resolve
 from .embedded import embedded_postgres
 from .engine.interrupts import sheltered
@@ -28,6 +27,7 @@ from .listing import listing, status
 from .live import LiveQuery
 from .magic_errors import short_errors
 from .magic_options import PGRT, SUBSCRIBE, TEND, Line, read
+from .prompting import ask, can_ask
 from .wording import plain
 
 _HOW_TO_CONNECT = (
@@ -88,8 +88,8 @@ class LiveQueryMagics(Magics):
 
         The notebook's variable NAME becomes a LiveQuery: `NAME.df` is the current result,
         `NAME.observe(handler, "df")` calls you when it changes. `:status` takes the value of the
-        variable `status`, bound, never pasted. Running the cell again replaces the query and
-        keeps the object, its observers and its tables.
+        variable `status`, bound, never pasted; the value of a widget is followed. Running the cell
+        again replaces the query and keeps the object, its observers and its tables.
 
             --throttle MS      at most one run per so many milliseconds
             --max-age MS       also run when the last run is older than this
@@ -122,15 +122,12 @@ class LiveQueryMagics(Magics):
             if not sql:
                 raise UsageError("The query goes below the line with %%livequery.")
             asked = self._options(given, sql)
-            with sheltered():
-                query = self._engine().sub(name, sql, **asked)
-                self._bind(name, query)
-            height = given.number("height") or self.height
-            if height is not None:
-                query.own_table.height = height
-            query.persist = "persist" in given.given or self.persist
-            if "quiet" not in given.given:
-                display(query)
+            if "quiet" in given.given:
+                with waiting.hidden():
+                    self._make_live(name, sql, asked, given)
+            else:
+                with waiting.replaced_by(lambda: self.shell.user_ns[name]):
+                    self._make_live(name, sql, asked, given)
 
     @no_var_expand
     @line_magic("livequery")  # type: ignore[arg-type]
@@ -155,16 +152,21 @@ class LiveQueryMagics(Magics):
     def pgrt(self, line: str) -> None:
         """Connect to a server, see how things stand, or end.
 
-            %pgrt connect [CONNINFO] [--embedded] [--query CONNINFO]
+            %pgrt connect [CONNINFO] [--ask] [--query CONNINFO]
+            %pgrt connect --embedded
+            %pgrt connect --section NAME [--file PATH]
+            %pgrt connect --jupysql
             %pgrt status
             %pgrt shutdown
             %pgrt destroy --yes
 
         CONNINFO is postgresql://user@host/database or host=… dbname=… user=…, never with a
-        password: that belongs in PGRT_DSN, PGPASSWORD, ~/.pgpass or a service. Without it the
-        environment decides (PGRT_DSN, DATABASE_URL, PG*). --embedded starts a private local
-        server. --query names another role to run the queries. `shutdown` ends every live query;
-        `destroy` drops what was installed in the database: the schema _pgrt and our triggers.
+        password: that belongs in PGRT_DSN, PGPASSWORD, ~/.pgpass or a service, or is asked for by
+        --ask, as it is when the server wants one. Without CONNINFO the environment decides
+        (PGRT_DSN, DATABASE_URL, PG*). --embedded starts a private local server; --section takes
+        jupysql's connection of that name (~/.jupysql/connections.ini), --jupysql the one that
+        `%sql` uses. --query names another role to run the queries. `shutdown` ends every live
+        query; `destroy` drops what was installed in the database: the schema _pgrt and our triggers.
         """
         with short_errors():
             command, _, rest = line.strip().partition(" ")
@@ -177,6 +179,16 @@ class LiveQueryMagics(Magics):
 
     # -- %%livequery
 
+    def _make_live(self, name: str, sql: str, asked: dict[str, Any], given: Line) -> None:
+        """Subscribe, and prepare the table that displaying the query shows."""
+        with sheltered():
+            query = self._engine().sub(name, sql, **asked)
+            self._bind(name, query)
+        height = given.number("height") or self.height
+        if height is not None:
+            query.own_table.height = height
+        query.persist = "persist" in given.given or self.persist
+
     def _engine(self) -> api.Engine:
         """Give the engine that runs, or start one from the environment."""
         return api.default_engine() or self._start("", None)
@@ -188,19 +200,32 @@ class LiveQueryMagics(Magics):
         if isinstance(before, LiveQuery) and before is not query:
             before.release()
 
-    def _start(self, conninfo: str, query: str | None) -> api.Engine:
+    def _start(
+        self, conninfo: Any, query: str | None, *, password: Any = None, query_password: Any = None
+    ) -> api.Engine:
+        """Start an engine; a password that the server wants, and nobody gave, is asked for."""
         try:
-            return api.start(conninfo, query_conninfo=query, dtype_backend=self.dtype_backend)
+            return api.start(
+                conninfo,
+                query_conninfo=query,
+                dtype_backend=self.dtype_backend,
+                password=password,
+                query_password=query_password,
+            )
         except (ServerUnavailable, ConfigurationError) as error:
-            error.hint = f"{error.hint.rstrip('.')}. Or {_HOW_TO_CONNECT}".removeprefix(". Or ")
-            raise
+            wants = isinstance(error, ServerUnavailable) and error.needs_password
+            if password is not None or not wants or not can_ask(self.shell):
+                hint = f"{error.hint.rstrip('.')}. Or {_HOW_TO_CONNECT}"
+                error.hint = hint.removeprefix(". Or ")
+                raise
+        return self._start(conninfo, query, password=ask(resolve(conninfo)))
 
     def _options(self, given: Line, sql: str) -> dict[str, Any]:
         """Turn what stands on the line into arguments of `sub`."""
         throttle, max_rows = given.number("throttle"), given.number("max-rows")
         key = [name.strip() for name in given.given.get("key", "").split(",")]
         return {
-            "params": self._params(given, sql),
+            "params": self._params(given, sql, _variable(given)),
             "refresh": self._evaluated("refresh", given),
             "throttle_ms": self.throttle_ms if throttle is None else throttle,
             "max_age_ms": given.number("max-age"),
@@ -210,11 +235,12 @@ class LiveQueryMagics(Magics):
             "incremental": _incremental(given),
         }
 
-    def _params(self, given: Line, sql: str) -> Any:
-        """Give --params, or the notebook's variables the query names."""
+    def _params(self, given: Line, sql: str, name: str) -> Any:
+        """Give --params, or what the query's parameters follow, or the notebook's variables."""
         if "params" in given.given:
             return self._evaluated("params", given)
-        space = self.shell.user_ns
+        running = api.subscriptions().get(name)
+        space = {**self.shell.user_ns, **(running.followed if running is not None else {})}
         return {name: space[name] for name in parameter_names(sql) if name in space} or None
 
     def _evaluated(self, option: str, given: Line) -> Any:
@@ -243,21 +269,34 @@ class LiveQueryMagics(Magics):
     # -- %pgrt
 
     def _connect(self, given: Line) -> None:
-        conninfo, query = given.text, _without_password(given.given.get("query"))
-        _without_password(conninfo)
-        if "embedded" in given.given:
-            if conninfo:
-                raise UsageError("Either CONNINFO or --embedded, not both.")
-            conninfo = embedded_postgres()
+        conninfo, query = self._place(given), _without_password(given.given.get("query"))
         engine = api.default_engine()
         if engine is None:
-            self._start(conninfo, query)
+            asked = _asked(conninfo, query) if "ask" in given.given else {}
+            self._start(conninfo, query, **asked)
         elif (conninfo or query) and not _is_on(engine, conninfo, query):
             raise EngineRunning(
                 f"Already connected to {engine._conninfo}.",
                 hint="`%pgrt shutdown` ends that and its live queries.",
             )
         self._status(given)
+
+    def _place(self, given: Line) -> Any:
+        """Give what the line says about where to connect."""
+        ways = [way for way in ("embedded", "section", "jupysql") if way in given.given]
+        said = [*(["CONNINFO"] if given.words else []), *(f"--{way}" for way in ways)]
+        if len(said) > 1:
+            raise UsageError(f"Either {said[0]} or {said[1]}, not both.")
+        if "file" in given.given and ways != ["section"]:
+            raise UsageError("--file is the one that --section is in.")
+        if "embedded" in ways:
+            return embedded_postgres()
+        if "jupysql" in ways:
+            return jupysql.current()
+        if "section" in ways:
+            file = given.given.get("file") or jupysql.default_file(self.shell)
+            return jupysql.section(given.given["section"], file)
+        return _without_password(given.text) or ""
 
     def _status(self, given: Line) -> None:
         engine = api.default_engine()
@@ -309,7 +348,13 @@ def _without_password(conninfo: str | None) -> str | None:
     return conninfo
 
 
-def _is_on(engine: api.Engine, conninfo: str, query: str | None) -> bool:
+def _asked(conninfo: Any, query: str | None) -> dict[str, str]:
+    """Ask for the passwords of the roles on a line."""
+    asked = {"password": ask(resolve(conninfo))}
+    return asked | ({"query_password": ask(resolve(query))} if query else {})
+
+
+def _is_on(engine: api.Engine, conninfo: Any, query: str | None) -> bool:
     """Ask whether an engine uses these servers and roles; passwords do not count."""
     pairs = ((conninfo, engine._conninfo), (query, engine._query_conninfo))
     return all(resolve(text).shown == used.shown for text, used in pairs if text)

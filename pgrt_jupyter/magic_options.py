@@ -45,7 +45,14 @@ SUBSCRIBE: Options = {
 }
 TEND: Options = dict.fromkeys(("stop", "pause", "resume", "refresh"), Takes.TEXT)
 PGRT: Mapping[str, Options] = {
-    "connect": {"embedded": Takes.NOTHING, "query": Takes.TEXT},
+    "connect": {
+        "embedded": Takes.NOTHING,
+        "section": Takes.TEXT,
+        "file": Takes.TEXT,
+        "jupysql": Takes.NOTHING,
+        "ask": Takes.NOTHING,
+        "query": Takes.TEXT,
+    },
     "status": {},
     "shutdown": {},
     "destroy": {"yes": Takes.NOTHING},

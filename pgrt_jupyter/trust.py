@@ -38,7 +38,8 @@ def check_cell(given: Mapping[str, object]) -> None:
     """Refuse options that do not belong in a cell; raises PasswordInCell or ConfigurationError."""
     if not given.keys().isdisjoint(_SECRETS):
         raise PasswordInCell
-    for name in sorted(given.keys() - _FOR_CELLS):
+    of_system = given.get("sslrootcert") == "system"  # no file, but whom the machine trusts
+    for name in sorted(given.keys() - _FOR_CELLS - ({"sslrootcert"} if of_system else set())):
         raise ConfigurationError(
             f"{name} is not taken from a cell, which others may run on their machines.",
             hint="put the whole connection string into PGRT_DSN, or the option into a service "

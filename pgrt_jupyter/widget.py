@@ -15,7 +15,7 @@ from typing import Any
 
 import traitlets
 
-from . import arrangement, export, incoming, protocol, window
+from . import arrangement, export, incoming, protocol, waiting, window
 from .answers import Answers
 from .arrangement import Arrangement
 from .content import Content
@@ -82,11 +82,13 @@ class LiveTable(Shared, Watched):
 
         Text that a spreadsheet would take for a formula gets an apostrophe in front, unless `raw`.
         """
-        written = export.Export(self._content.current(), raw=raw, size=1 << 23).parts()
+        exported = export.Export(self._content.current(), raw=raw, size=1 << 23)
         if path is None:
-            return "".join(written)
+            parts: list[str] = []
+            _write(exported, parts.append)
+            return "".join(parts)
         with open(path, "w", encoding="utf-8", newline="") as file:
-            file.writelines(written)
+            _write(exported, file.write)
         return None
 
     def __repr__(self) -> str:
@@ -182,3 +184,12 @@ class LiveTable(Shared, Watched):
 
     def _on_main(self, call: Callable[[], None]) -> None:
         when_free(call)
+
+
+def _write(exported: export.Export, write: Callable[[str], object]) -> None:
+    """Write an export, saying how far it is where that takes long."""
+    told = lambda: f"exporting {exported.rows:,} of {exported.total:,} rows"  # noqa: E731
+    with waiting.shown(told) as look:
+        for part in exported.parts():
+            write(part)
+            look()

@@ -29,7 +29,8 @@ def main() -> None:
         from voila.app import Voila
     except ImportError:
         sys.exit("Voilà is missing: pip install 'pgrt_jupyter[demo]'")
-    os.environ["PGRT_DSN"] = open_shop(given.data, rate=given.rate)
+    os.environ["PGRT_DSN"] = open_shop(given.data, rate=given.rate, say=say)
+    say("Starting Voilà …")
     # Voilà 0.5 asks to end a closed page's kernel without the token it then misses; without this
     # every reload would leave a kernel behind.
     app = Voila.instance(tornado_settings={"disable_check_xsrf": True})
@@ -75,6 +76,11 @@ def free_port(ip: str, wanted: int | None) -> int:
                 continue
             return int(probe.getsockname()[1])
     sys.exit(f"No port is free on {ip}.")
+
+
+def say(step: str) -> None:
+    """Print what is being done."""
+    print(step, flush=True)
 
 
 def announce(app: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 
 import psycopg
@@ -12,19 +13,25 @@ import psycopg
 from ..embedded import embedded_postgres
 
 
-def open_shop(path: str | None = None, *, rate: float = 4.0) -> str:
+def open_shop(
+    path: str | None = None, *, rate: float = 4.0, say: Callable[[str], None] = lambda step: None
+) -> str:
     """Give the conninfo of a database with a shop in it that something is writing to.
 
     That is the server `PGRT_DSN` names if it has a shop already, as under `make demo`; else an
     embedded server of this process, where a simulator makes about `rate` changes a second.
-    Nothing is created on a server that is not ours.
+    Nothing is created on a server that is not ours. `say` is told each step.
     """
     given = os.environ.get("PGRT_DSN")
     if given and _has_shop(given):
+        say("The shop is open on the server that PGRT_DSN names.")
         return given
+    say("Starting a PostgreSQL of its own …")
     conninfo = embedded_postgres(path)
     if not _has_shop(conninfo):
+        say("Filling the shop with a week of orders …")
         create(conninfo)
+    say(f"Letting customers in: about {rate:g} changes a second …")
     start_simulator(conninfo, rate)
     return conninfo
 

@@ -18,6 +18,6 @@ The journey of a change, one way:
   results that were small or are large, and `diff` compares.
 - `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,
   `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the
-  thread that owns it all.
+  thread that owns it all. `progress` tells who waits for a first result how far it is.
 - `server`, `workers` and `sessions` are how blocking work reaches the database.
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -24,6 +24,7 @@ from . import interest
 from .backoff import Backoff
 from .edition import Standing, digest, standing
 from .pinning import pinned
+from .progress import Progress
 from .sessions import Connection
 from .sql import load
 
@@ -132,11 +133,16 @@ class Completion:
     failed: tuple[int, ...] = ()  # their oids, in the same order
 
 
-def complete(connection: Connection, members: Sequence[Member]) -> Completion:
+def complete(
+    connection: Connection, members: Sequence[Member], progress: Progress | None = None
+) -> Completion:
     """Put in place whatever is missing, a table at a time in the order of oids."""
     installed = 0
     problems: dict[int, CaptureFailed] = {}
-    for member in sorted(members, key=lambda member: member.oid):
+    for number, member in enumerate(sorted(members, key=lambda member: member.oid), 1):
+        if progress is not None:
+            which = f" (table {number} of {len(members)})" if len(members) > 1 else ""
+            progress.doing = f"seeing to the triggers of {member.qualified}{which}"
         try:
             if not member.capturable:
                 problems[member.oid] = _uncapturable(member)
@@ -365,12 +371,12 @@ def _differs(name: str, size: int) -> sql.Composable:
 
 def _failure(connection: Connection, member: Member, error: psycopg.Error) -> CaptureFailed:
     """Say why triggers could not be installed and what helps."""
-    busy = CaptureFailed(
-        f"{member.qualified} is being written to; its triggers will be installed when it is free",
-        sqlstate=error.sqlstate,
-    )
-    if busy.is_busy:
-        return busy
+    if CaptureFailed(sqlstate=error.sqlstate).is_busy:
+        return CaptureFailed(
+            f"{member.qualified} is being written to{_holder(connection, member)}; its triggers will "
+            "be installed when it is free",
+            sqlstate=error.sqlstate,
+        )
     hint = ""
     if error.sqlstate == "42501" and not connection.closed:
         hint = _grants(connection, member)
@@ -378,6 +384,14 @@ def _failure(connection: Connection, member: Member, error: psycopg.Error) -> Ca
     return CaptureFailed(
         f"{member.qualified} cannot be watched: {message}", sqlstate=error.sqlstate, hint=hint
     )
+
+
+def _holder(connection: Connection, member: Member) -> str:
+    """Say by whom a table is held, if that can be seen."""
+    with suppress(psycopg.Error), pinned(connection):
+        row: Any = connection.execute(load("capture_holder"), {"oid": member.oid}).fetchone()
+        return f" by {row[0]}" if row is not None else ""
+    return ""
 
 
 def _grants(connection: Connection, member: Member) -> str:

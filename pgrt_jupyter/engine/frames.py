@@ -21,6 +21,7 @@ from psycopg.errors import error_from_result
 
 from pgrt_jupyter.engine.model import Column
 from pgrt_jupyter.engine.pieces import LEAST, Cutter, Fetched, Piece
+from pgrt_jupyter.engine.progress import Progress
 from pgrt_jupyter.engine.types import Form, Kind, kind_of
 from pgrt_jupyter.engine.values import (
     DtypeBackend,
@@ -97,7 +98,11 @@ def describe(
 
 
 def fetch(
-    connection: psycopg.Connection[Any], select: str, *, max_rows: int | None = None
+    connection: psycopg.Connection[Any],
+    select: str,
+    *,
+    max_rows: int | None = None,
+    progress: Progress | None = None,
 ) -> Fetched:
     """Run a query in the current transaction and read its result, at most `max_rows` rows.
 
@@ -107,6 +112,8 @@ def fetch(
     cutter = Cutter(max_rows)
     for rows in _copy(connection, _statement(select, max_rows)):
         cutter.add(rows)
+        if progress is not None:
+            progress.arrived(len(rows))
     return cutter.fetched()
 
 

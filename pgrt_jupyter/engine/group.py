@@ -28,6 +28,7 @@ from .model import Dependencies, Refresh, Snapshot, Status
 from .notification import Change
 from .outcomes import Backend, Difference, Kind, Outcome, Query
 from .plans import Plan
+from .progress import Progress
 from .relevance import Verdict, Watched, by_default, watched
 from .statement import Statement
 from .throttle import Throttle
@@ -130,6 +131,7 @@ class Group:
     keeping: Keeping = field(init=False)
     told: bool = False  # of a change, since the last run, that conditions might have told apart
     questions: int = 0  # how many wait for the filter
+    progress: Progress | None = None  # of who waits for the first result
     unanswered: bool = False  # the filter takes too long; changes refresh meanwhile
 
     def __post_init__(self) -> None:
@@ -165,6 +167,7 @@ class Group:
             plan=keeping.plan if keeping.is_on else None,
             members={oid: [m.oid for m in found] for oid, found in self.families.items()},
             base=keeping.base(late=late or self.must_poll) if keeping.is_on else None,
+            progress=self.progress,
         )
 
     @property

@@ -105,17 +105,16 @@ class Listener:
         Raises ServerUnavailable, or CannotListen behind a pooler or on a standby.
         """
         failure = None
+        filled = await self._filled()
         try:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._conninfo.value, autocommit=True
-            )
+            self._connection = await psycopg.AsyncConnection.connect(filled, autocommit=True)
             failure = too_old(self._connection.info.server_version, self._conninfo)
         except asyncio.CancelledError as error:
             error.with_traceback(None)  # whose frames would keep the half-made connection open
             raise
         except psycopg.Error as error:
             lost = error
-            state = await alone(lambda: reason(lost, self._conninfo), "pgrt-probe")
+            state = await alone(lambda: reason(lost, filled), "pgrt-probe")
             failure = unavailable(error, self._conninfo, state)
         if failure is not None or self._connection is None:
             self.close()
@@ -131,6 +130,12 @@ class Listener:
                 self.close()
         if failure is not None:
             raise failure from None
+
+    async def _filled(self) -> str:
+        """Give the connection string with its password, for which a function may have to be waited."""
+        if self._conninfo.ask is None:
+            return self._conninfo.value
+        return await alone(self._conninfo.filled, "pgrt-password")
 
     async def _prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Refuse what cannot work, LISTEN, and begin to check liveness."""
@@ -335,9 +340,8 @@ class Listener:
         own notification may well come back, with the answer to NOTIFY.
         """
         notify = self._new_token()
-        async with await psycopg.AsyncConnection.connect(
-            self._conninfo.value, autocommit=True
-        ) as other:
+        filled = await self._filled()
+        async with await psycopg.AsyncConnection.connect(filled, autocommit=True) as other:
             async with asyncio.timeout(self._pulse.deadline):
                 await other.execute(notify)
             return await self._is_answered(min(self._pulse.deadline, _POOLER_SECONDS))

@@ -29,6 +29,10 @@ _CLOSING_SECONDS = 1.5  # Jupyter sends SIGTERM 2.5 s after it asked a kernel to
 _LOOK_SECONDS = 0.5  # how often who waits looks whether the engine still is there
 
 
+def _nothing() -> None:
+    """Let nothing happen."""
+
+
 class EngineLoop:
     """Own the engine thread; every method may be called from any other thread."""
 
@@ -84,8 +88,9 @@ class EngineLoop:
         *arguments: Any,
         timeout: float | None = None,
         interruptible: bool = True,
+        meanwhile: Callable[[], None] = _nothing,
     ) -> T:
-        """Run a coroutine on the engine's loop and wait for its result.
+        """Run a coroutine on the engine's loop and wait for its result, calling `meanwhile` now and then.
 
         Raises what it raises, TimeoutError, or EngineNotRunning. An interrupt cancels it, and is
         raised when it has come to its end.
@@ -101,7 +106,7 @@ class EngineLoop:
         ):
             self.post(errand.begin)
             try:
-                return self._wait(errand.answer, timeout)
+                return self._wait(errand.answer, timeout, meanwhile)
             except CancelledError:
                 if shelter.interrupted and interruptible:
                     shelter.raise_now()
@@ -110,7 +115,7 @@ class EngineLoop:
                 errand.cancel()
                 raise
 
-    def _wait(self, answer: Future[T], timeout: float | None) -> T:
+    def _wait(self, answer: Future[T], timeout: float | None, meanwhile: Callable[[], None]) -> T:
         """Wait for an answer for as long as there is somebody to give it."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -122,6 +127,7 @@ class EngineLoop:
                     raise
                 if not self._thread.is_alive():
                     raise EngineNotRunning(self.ended_because) from None
+                meanwhile()
 
     def post(self, function: Callable[..., object], *arguments: Any) -> None:
         """Have the engine's loop call a function; after the end nothing happens."""
@@ -205,7 +211,3 @@ class _Errand(Generic[T]):
             self.answer.set_exception(error)
         else:
             self.answer.set_result(task.result())
-
-
-def _nothing() -> None:
-    """Let nothing happen."""

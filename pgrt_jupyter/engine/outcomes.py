@@ -14,6 +14,7 @@ from . import diff
 from .deltas import Base, Members
 from .model import Delta, Snapshot
 from .plans import Plan
+from .progress import Progress
 from .sessions import Connection
 from .statement import Statement
 
@@ -32,6 +33,7 @@ class Query:
     key: tuple[str, ...]
     max_rows: int | None
     dtype_backend: Backend
+    progress: Progress | None = None  # of who waits for the first result
     plan: Plan | None = None
     members: Members = field(default_factory=dict)  # of the plan's tables
     base: Base | None = None  # since which all changes are known; None: it has to be read whole

@@ -106,7 +106,7 @@ def _whole(
     columns = frames.describe(connection, plan.select).columns
     if columns != plan.columns:
         raise Unfit
-    fetched = frames.fetch(connection, plan.select)
+    fetched = frames.fetch(connection, plan.select, progress=query.progress)
     end()
     shown = columns[: plan.shown]
     if previous is not None and query.base is not None and previous.is_of(fetched, shown):

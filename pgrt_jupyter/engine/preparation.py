@@ -170,7 +170,12 @@ class Preparation:
         before = {group: (set(group.watches), _stamps(group)) for group in groups}
         found = await self._find_members(groups)
         members = {member.oid: member for group in groups for member in group.members}
-        done = await self._server.run(partial(capture.complete, members=list(members.values())))
+        work = partial(
+            capture.complete,
+            members=list(members.values()),
+            progress=next((group.progress for group in groups if group.progress), None),
+        )
+        done = await self._server.run(work)
         if done.installed:
             found = await self._find_members(groups)
         self._note_whole(found, done)

@@ -50,7 +50,9 @@ def _plain(
                 return _outcome(query, previous, ran_at, fetched, previous.columns)
         text, types = query.statement.text, query.parameter_types
         with reading(connection, text, types) as (described, end):
-            fetched = frames.fetch(connection, query.select, max_rows=query.max_rows)
+            fetched = frames.fetch(
+                connection, query.select, max_rows=query.max_rows, progress=query.progress
+            )
             end()
             return _outcome(query, previous, ran_at, fetched, described.columns)
 

@@ -15,13 +15,11 @@ import time
 import psycopg
 from psycopg import pq
 
-from ..config import Conninfo
-
 _SECONDS = 2.0  # a server that refuses does so at once
 _REFUSED = re.compile(rb'ErrorResponse\t S "[^"]*" V "[^"]*" C "([0-9A-Z]{5})"')
 
 
-def reason(error: psycopg.Error, conninfo: Conninfo) -> str | None:
+def reason(error: psycopg.Error, conninfo: str) -> str | None:
     """Give the SQLSTATE of a failed attempt; None when no server said anything. Blocks up to two seconds."""
     if error.sqlstate is not None or isinstance(error, psycopg.errors.ConnectionTimeout):
         return error.sqlstate
@@ -32,7 +30,7 @@ def reason(error: psycopg.Error, conninfo: Conninfo) -> str | None:
     return found[-1].decode() if found else None
 
 
-def _traced(conninfo: Conninfo) -> bytes:
+def _traced(conninfo: str) -> bytes:
     """Give what is said while an attempt is made."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as said:
@@ -43,10 +41,10 @@ def _traced(conninfo: Conninfo) -> bytes:
         return said.read()
 
 
-def _attempt(conninfo: Conninfo, trace: int) -> None:
+def _attempt(conninfo: str, trace: int) -> None:
     """Try to connect, with what is said going to a descriptor."""
     deadline = time.monotonic() + _SECONDS
-    attempt = pq.PGconn.connect_start(conninfo.value.encode())
+    attempt = pq.PGconn.connect_start(conninfo.encode())
     try:
         attempt.trace(trace)
         while attempt.status != pq.ConnStatus.BAD and time.monotonic() < deadline:

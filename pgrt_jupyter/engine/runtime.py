@@ -24,6 +24,7 @@ from .listener import Pulse
 from .model import Operation
 from .notification import Change, Unreadable, decode
 from .preparation import Preparation
+from .progress import Progress
 from .relevance import Verdict
 from .roster import Roster
 from .rounds import Rounds
@@ -79,7 +80,9 @@ class Runtime:
 
     # -- subscriptions
 
-    async def subscribe(self, spec: Spec, subscriber: Subscriber) -> Group:
+    async def subscribe(
+        self, spec: Spec, subscriber: Subscriber, progress: Progress | None = None
+    ) -> Group:
         """Make a query live and run it once; raises what is wrong with it, and then nothing is left.
 
         A query that runs already is shared; it too runs once more, so that what was committed
@@ -90,6 +93,7 @@ class Runtime:
         shared = self._roster.to_share(spec)
         group = shared or await self._preparation.group(spec)
         group.subscribers[subscriber] = False
+        group.progress = progress
         try:
             if shared is None:
                 self._roster.add(group)
@@ -98,10 +102,14 @@ class Runtime:
                 await self._caution()
             else:
                 self._runs.space(group)
+            if progress is not None:
+                progress.doing = "running the query"
             await self._runs.at_once(group)
         except BaseException:
             self.unsubscribe(group, subscriber)
             raise
+        finally:
+            group.progress = None
         return group
 
     async def _caution(self) -> None:

@@ -200,11 +200,12 @@ def connect(conninfo: Conninfo) -> Connection:
 def _dial(conninfo: Conninfo) -> Connection:
     """Open a connection in autocommit mode; raises ServerUnavailable."""
     failure: ServerUnavailable | None = None
+    filled = conninfo.filled()
     try:
         # A pooler's next transaction may find another server session, without what was prepared.
-        connection = psycopg.connect(conninfo.value, autocommit=True, prepare_threshold=None)
+        connection = psycopg.connect(filled, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
-        failure = unavailable(error, conninfo, reason(error, conninfo))
+        failure = unavailable(error, conninfo, reason(error, filled))
     except OSError as error:  # no file descriptor to be had
         failure = unavailable(error, conninfo)
     if failure is not None:
@@ -369,12 +370,14 @@ def unavailable(
 ) -> ServerUnavailable:
     """Say why no connection could be had, without the connection string."""
     words = str(error).strip().splitlines()
+    attempt = getattr(error, "pgconn", None)
     state = sqlstate or getattr(error, "sqlstate", None)
     hints = [hint for prefix, hint in _HINTS.items() if (state or "").startswith(prefix)]
     return ServerUnavailable(
         f"No connection to PostgreSQL ({conninfo}): {words[0] if words else 'unknown reason'}",
         sqlstate=state,
         hint=hints[0],
+        needs_password=bool(getattr(attempt, "needs_password", False)),
     )
 
 

@@ -207,3 +207,35 @@ def test_a_chart_follows_the_database(lab: Lab, page: Page, writer: Any, dsn: st
     expect(chart.locator(".drawn")).to_contain_text("of 5,000 points drawn")
     expect(chart.locator(".drawn")).to_be_visible()
     expect(chart.get_by_role("button", name="Show all")).to_be_visible()
+
+
+def test_a_table_follows_a_dropdown(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """Choosing in one cell's output changes the table of another, which stays the one it is."""
+    least = "import ipywidgets\nleast = ipywidgets.Dropdown(options=[1, 4])\nleast"
+    sql = (
+        "%%livequery numbers --throttle 0\nSELECT id, n FROM numbers WHERE id >= :least ORDER BY id"
+    )
+    lab.open(page, SETUP.format(dsn), least, sql)
+    lab.run_all(page)
+    table = page.locator(".jp-OutputArea-output .pgrt")
+    expect(cell(table, 0, 0)).to_have_text("1", timeout=30_000)
+    page.locator(".jp-OutputArea-output select").first.select_option("4")
+    expect(cell(table, 0, 0)).to_have_text("4")
+    expect(table.locator(".badge")).to_have_text("live")
+    expect(table.locator(".count")).to_have_text("2 rows")
+    writer.execute("UPDATE numbers SET n = 777 WHERE id = 4")
+    expect(cell(table, 0, 1)).to_have_text("777")
+
+
+def test_a_line_tells_what_a_cell_waits_for(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """It is there while the cell runs; then the table is in its place."""
+    slow = "(SELECT count(*) FROM generate_series(1, 9000000) AS g WHERE g % 7 = id % 7) AS n"
+    lab.open(page, SETUP.format(dsn), LIVE.replace("n FROM", f"{slow} FROM"))
+    lab.run_all(page)
+    line = page.locator(".jp-OutputArea-child").filter(has_text="running the query")
+    expect(line).to_be_visible(timeout=30_000)
+    expect(line).to_contain_text("Interrupting the kernel cancels it.")
+    table = page.locator(".jp-OutputArea-output .pgrt")
+    expect(table.locator(".badge")).to_have_text("live", timeout=30_000)
+    expect(line).to_have_count(0)
+    expect(page.locator(".jp-OutputArea-child")).to_have_count(1)

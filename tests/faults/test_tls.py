@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from psycopg.conninfo import make_conninfo
 
 import pgrt_jupyter as pgrt
@@ -132,5 +133,38 @@ def test_starting_with_a_wrong_certificate_is_a_clear_error(
     try:
         with pytest.raises(pgrt.ServerUnavailable, match="certificate"):
             pgrt.Engine(verified(scene, node)).start()
+    finally:
+        certificates.use("right")
+
+
+def test_what_sqlalchemy_says_of_encryption_holds(
+    stage: Stage, secured: tuple[Node, Certificates]
+) -> None:
+    """In a URL as in an engine's arguments: a certificate for another name is refused, the right one used."""
+    node, certificates = secured
+    scene = stage(on=node, begin=False)
+    wanted = {"sslmode": "verify-full", "sslrootcert": str(node.folder / "right.crt")}
+    url = sqlalchemy.URL.create(
+        "postgresql+psycopg", "postgres", host="localhost", port=node.port, database=scene.name
+    )
+    ways = (
+        url.set(query=wanted),
+        sqlalchemy.create_engine(url, connect_args=wanted),
+        url.set(query=wanted).render_as_string(),
+    )
+    secured_ones = (
+        "SELECT bool_and(ssl), count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+        " WHERE application_name = 'pgrt_jupyter'"
+    )
+    for way in ways:
+        with pgrt.Engine(way) as engine:
+            assert len(engine.sub("one", "SELECT 1 AS n").df) == 1
+            assert node.execute(secured_ones) == [(True, True)]
+            assert "TLS" in engine.server
+    certificates.use("wrong")
+    try:
+        for way in ways:
+            with pytest.raises(pgrt.ServerUnavailable, match="certificate"):
+                pgrt.Engine(way).start()
     finally:
         certificates.use("right")

@@ -72,6 +72,8 @@ def test_given_server_is_left_alone(dsn, connect, monkeypatch):
     """Nothing is created on a server that has no shop: a private one is used instead."""
     monkeypatch.setenv("PGRT_DSN", dsn)
     monkeypatch.setattr(servers, "_servers", {})
-    assert open_shop() != dsn
+    said = []
+    assert open_shop(say=said.append) != dsn
+    assert [step.split()[0] for step in said] == ["Starting", "Filling", "Letting"]
     assert value(connect(), "SELECT to_regnamespace('shop') IS NULL")
     servers._servers[None].stop()

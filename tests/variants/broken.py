@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from pgrt_jupyter import delivery, live, observing
+from pgrt_jupyter import delivery, following, live, observing
 from pgrt_jupyter.engine import (
     analysis,
     asking,
@@ -850,9 +850,9 @@ def old_observers_left_behind(patch: Patch) -> None:
     """Replacing a query under its name makes a new object instead of keeping the old."""
     attach = live.LiveQuery.attach
 
-    def forgetting(self: live.LiveQuery, *arguments: Any) -> None:
+    def forgetting(self: live.LiveQuery, *arguments: Any, **named: Any) -> bool:
         self.unobserve_all()
-        attach(self, *arguments)
+        return attach(self, *arguments, **named)
 
     patch.setattr(live.LiveQuery, "attach", forgetting)
 
@@ -867,3 +867,44 @@ def frames_shared(patch: Patch) -> None:
 def observers_not_overtaken(patch: Patch) -> None:
     """An observer that does not return keeps the thread that the others need."""
     patch.setattr(observing, "SLOW_SECONDS", 3600.0)
+
+
+# -- binding: parameters follow traits
+
+
+@variant("binding")
+def old_values_called_live(patch: Patch) -> None:
+    """A result counts as live although its parameters have other values by now."""
+    patch.setattr(following.Following, "standing", lambda self: None)
+
+
+@variant("binding")
+def changes_on_the_way_forgotten(patch: Patch) -> None:
+    """A value that is set while the result for another is on its way is not asked for."""
+    changed = following.Following._changed
+
+    def hasty(self: following.Following) -> None:
+        if self._task is None:
+            changed(self)
+
+    patch.setattr(following.Following, "_changed", hasty)
+
+
+@variant("binding")
+def late_results_shown(patch: Patch) -> None:
+    """A result for values of before is shown although the query has been replaced meanwhile."""
+    attach = live.LiveQuery.attach
+
+    def anyway(self: live.LiveQuery, *arguments: Any, **named: Any) -> bool:
+        if named.get("instead_of") is not None:
+            named["instead_of"] = self._subscription
+        return attach(self, *arguments, **named)
+
+    patch.setattr(live.LiveQuery, "attach", anyway)
+    patch.setattr(following.Following, "_dropped", lambda self: None)
+
+
+@variant("binding")
+def each_value_on_its_own(patch: Patch) -> None:
+    """Two values set one after the other are two changes, and a result is shown for the first alone."""
+    patch.setattr(following.Following, "_heard", following.Following._changed)
