@@ -4,6 +4,8 @@
 # make check  the quick part of make test: format, lint, types, imports, unit tests
 # make bench  measurements, which make test leaves out
 # make soak   100 writes a second and a fault a minute for MINUTES, each DataFrame compared again and again
+# make docs   docs/reference.md, from what the code says of itself
+# make dist   a wheel and a source distribution, in dist/
 # make setup  what all of them share: Python packages into .venv, the table's JavaScript
 # make clean  remove all of that
 
@@ -25,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MINUTES ?= 60
 
-.PHONY: setup check test chromium pgbouncer jupysql demo lab bench soak clean
+.PHONY: setup check test chromium pgbouncer jupysql demo lab bench soak docs dist clean
 .NOTPARALLEL:
 
 setup: $(PACKAGES) $(NODE) $(MODULES) $(JS)
@@ -65,6 +67,7 @@ check: setup
 	ruff format --check .
 	ruff check .
 	mypy
+	js/node_modules/.bin/pyright --pythonpath $(BIN)/python
 	lint-imports
 	cd js && npm run --silent check && npm run --silent test
 	pytest tests/unit </dev/null
@@ -110,5 +113,13 @@ soak: setup
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.oracle --minutes $(MINUTES) --go-on
 
+docs: setup
+	$(BIN)/python docs/reference.py
+
+# The bundle is in both, so that installing from either needs neither Node nor a network beyond the requirements.
+dist: setup
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+
 clean:
-	rm -rf .venv js/node_modules pgrt_jupyter/static .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv dist js/node_modules pgrt_jupyter/static .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -29,6 +29,7 @@ from .errors import (
     SubscriptionNotFound,
 )
 from .live import ErrorHandler, LiveQuery, _Subscription, handle
+from .preheated import wait_for_visitor
 from .wording import for_log, log
 
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -45,6 +46,10 @@ class Engine:
     """Keep live queries on one database; its verbs may be called from any thread.
 
     One engine thread, one listening connection, at most `pool_size` query connections per role.
+    `throttle_ms` is the default of its queries. Observers run where `deliver` says: on the kernel's "main"
+    loop, on a "thread" of the engine's, or ("auto") on the loop where there is one. `dtype_backend` is
+    pandas' own parameter. `error_handler(error, query_or_None)` is called where observers run; without one
+    errors are logged, by class and SQLSTATE, to the logger `pgrt_jupyter`.
     """
 
     def __init__(
@@ -108,6 +113,7 @@ class Engine:
 
     def start(self) -> Engine:
         """Connect and begin to listen; an engine that runs stays as it is. Raises ServerUnavailable."""
+        wait_for_visitor()
         with turn(self._turn):
             if self._loop is None:
                 for conninfo in (self._conninfo, self._query_conninfo):
@@ -144,11 +150,21 @@ class Engine:
 
         Without `sql`, give the running subscription of that name, or raise SubscriptionNotFound.
         Under a name that is taken the query is replaced and the object, its observers and its
-        tables stay; in a program that serves several tenants the name must carry the tenant.
-        `incremental` says whether only what changed is read, where the query allows it (`LiveQuery.plan`):
-        by default where the result is large or takes long. Raises
+        tables stay; in a program that serves several tenants the name must carry the tenant. Raises
         ConfigurationError, QueryRefused, QueryFailed, PermissionMissing or ServerUnavailable, and
         then whatever was running is as it was.
+
+        - `params`: a mapping for `:name`, a sequence for `$1`, `$2`; always bound, never pasted.
+        - `refresh`: when to run; None for any change of what the query reads, else a mapping
+          `{"orders": {"status": "pending"}}`, a list of them, or a function `(connection, df, change)`.
+        - `throttle_ms`: at most one run per interval; 0 for no waiting, None for the engine's.
+        - `max_age_ms`: also run when the last run is older; where something cannot be watched, how often
+          to poll, otherwise every 10 s.
+        - `key`: columns that identify a row; the primary key where the result carries it.
+        - `max_rows`: stop reading there, and say so in `truncated`.
+        - `incremental`: whether only what changed is read, where the query allows it (`LiveQuery.plan`);
+          by default where the result is large or takes long.
+        - `query_conninfo`, `error_handler`: this query's own, in place of the engine's.
         """
         if sql is None:
             return self._found(name)
@@ -309,6 +325,7 @@ def start(
     Raises ConfigurationError or ServerUnavailable.
     """
     global _default
+    wait_for_visitor()
     with turn(_lock):
         if _default is None or not _default.running:
             engine = Engine(

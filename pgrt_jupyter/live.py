@@ -34,8 +34,13 @@ from .window import NOTHING, Shown
 from .wording import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from .engine.outcomes import Kind
     from .link import Link
     from .plot.widget import LivePlot
+    from .view import StatusName
     from .widget import LiveTable
 
 ErrorHandler = Callable[[PgrtError, "LiveQuery | None"], Any]
@@ -50,21 +55,41 @@ class LiveQuery(traitlets.HasTraits):
     a kernel on the engine's delivery thread. They get the newest value, not every value.
     """
 
-    df = FromView("pandas.DataFrame in the query's order; replaced, never mutated")
-    status = FromView("starting, live, stale, polling, paused, error or closed")
-    error = FromView("None, or the exception of the last failed run; the last good df stays")
-    delta = FromView("Delta of the last update; None without a key; worked out when read")
-    refreshed_at = FromView("aware datetime of the run that made df or found it unchanged")
-    refresh_count = FromView("number of runs")
-    version = FromView("number of published results")
-    key = FromView("tuple of the columns that identify a row; empty without one")
-    tables = FromView("{'schema.table': frozenset of columns} that are watched")
-    unwatched = FromView("tuple of what cannot be watched, by name; such a query polls")
-    sql = FromView("the query's text")
-    params = FromView("its parameters' values, for which df is the result")
-    plan = FromView("in words: how the query is brought up to date, and why not better")
-    refresh_kind = FromView("of the last update: 'delta', only what changed was read, or 'full'")
-    refresh_kinds = FromView("number of runs of each kind")
+    df: FromView[pd.DataFrame] = FromView(
+        "pandas.DataFrame in the query's order; replaced, never mutated"
+    )
+    status: FromView[StatusName] = FromView(
+        "starting, live, stale, polling, paused, error or closed"
+    )
+    error: FromView[PgrtError | None] = FromView(
+        "None, or the exception of the last failed run; the last good df stays"
+    )
+    delta: FromView[Delta | None] = FromView(
+        "Delta of the last update; None without a key; worked out when read"
+    )
+    refreshed_at: FromView[datetime | None] = FromView(
+        "aware datetime of the run that made df or found it unchanged"
+    )
+    refresh_count: FromView[int] = FromView("number of runs")
+    version: FromView[int] = FromView("number of published results")
+    key: FromView[tuple[str, ...]] = FromView(
+        "tuple of the columns that identify a row; empty without one"
+    )
+    tables: FromView[Mapping[str, frozenset[str]]] = FromView(
+        "{'schema.table': frozenset of columns} that are watched"
+    )
+    unwatched: FromView[tuple[str, ...]] = FromView(
+        "tuple of what cannot be watched, by name; such a query polls"
+    )
+    sql: FromView[str] = FromView("the query's text")
+    params: FromView[Any] = FromView("its parameters' values, for which df is the result")
+    plan: FromView[str] = FromView(
+        "in words: how the query is brought up to date, and why not better"
+    )
+    refresh_kind: FromView[Kind | None] = FromView(
+        "of the last update: 'delta', only what changed was read, or 'full'"
+    )
+    refresh_kinds: FromView[Mapping[str, int]] = FromView("number of runs of each kind")
     name = traitlets.Unicode(read_only=True, help="the subscription's name")
     throttle_ms = traitlets.Int(min=0, help="at most one run per so many milliseconds; writable")
 

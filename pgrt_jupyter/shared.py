@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import traitlets
@@ -19,10 +19,12 @@ from .content import Content
 from .delivery import Observer
 from .identity import Identities
 
+T = TypeVar("T")
+
 NAMES = ("sort", "search", "filters", "selected")
 
 
-class FromContent(traitlets.TraitType[Any, Any]):
+class FromContent(traitlets.TraitType[T, Any]):
     """Read and write a trait where the table keeps it; browsers change it as well."""
 
     def get(self, obj: Any, cls: Any = None) -> Any:
@@ -62,10 +64,18 @@ class Told:
 class Shared(traitlets.HasTraits):
     """Hold the traits; a table is one of these."""
 
-    sort = FromContent(help="[(column, 'asc' or 'desc'), …], the first counting most")
-    search = FromContent(help="text that a row must hold in any column, in either case")
-    filters = FromContent(help="[(column, operator, value), …], all of which must be met")
-    selected = FromContent(help="DataFrame of the selected rows, in the result's order; settable")
+    sort: FromContent[list[tuple[str, str]]] = FromContent(
+        help="[(column, 'asc' or 'desc'), …], the first counting most"
+    )
+    search: FromContent[str] = FromContent(
+        help="text that a row must hold in any column, in either case"
+    )
+    filters: FromContent[list[tuple[Any, ...]]] = FromContent(
+        help="[(column, operator, value), …], all of which must be met"
+    )
+    selected: FromContent[pd.DataFrame] = FromContent(
+        help="DataFrame of the selected rows, in the result's order; settable"
+    )
 
     _content: Content
     _lock: threading.RLock

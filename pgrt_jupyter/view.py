@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, Never, TypeVar
 
 import pandas as pd
 import traitlets
@@ -37,6 +37,9 @@ NOTIFIED = (
     "refresh_kind",
     "refresh_kinds",
 )
+T = TypeVar("T")
+StatusName = Literal["starting", "live", "stale", "polling", "paused", "error", "closed"]
+
 _BY_IDENTITY = ("df", "error", "params")  # comparing these by value is costly or not possible
 
 
@@ -134,7 +137,7 @@ def view_of(
     )
 
 
-class FromView(traitlets.TraitType[Any, Any]):
+class FromView(traitlets.TraitType[T, Never]):
     """Read a trait from the newest view; set by nobody."""
 
     def __init__(self, help: str) -> None:

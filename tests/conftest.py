@@ -79,6 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "jupyter",
         "faults",
         "notebooks",
+        "release",
         "browser",
     ]
 

@@ -58,8 +58,8 @@ def options(given: argparse.Namespace) -> list[str]:
         f"--Voila.port={free_port(given.ip, given.port)}",
         "--Voila.log_level=WARN",
         # A page that vanished without a word: its tables stop within seconds, then this applies.
-        "--MappingKernelManager.cull_idle_timeout=120",
-        "--MappingKernelManager.cull_interval=30",
+        "--MappingKernelManager.cull_idle_timeout=25",
+        "--MappingKernelManager.cull_interval=5",
     ]
 
 

@@ -27,7 +27,6 @@ from .sessions import Connection, literal
 from .sql import load
 from .statement import Statement
 
-MINIMUM_VERSION = 140000
 _SELECT = 1
 _FIRST_USER_OID = 12000  # below it objects are pinned and have no dependency records
 _KINDS = {
@@ -57,8 +56,6 @@ def analyse(
     connection: Connection, statement: Statement, *, search_path: Sequence[str] | None = None
 ) -> Analysed:
     """Analyse a query; raises QueryRefused, or the driver's error when the server refuses it."""
-    if connection.info.server_version < MINIMUM_VERSION:
-        raise QueryRefused("PostgreSQL 14 or newer is needed to analyse a live query.")
     with connection.transaction(force_rollback=True):
         connection.execute("SET TRANSACTION READ WRITE")
         if search_path is not None:

@@ -22,6 +22,7 @@ from psycopg.rows import namedtuple_row
 from ..errors import CaptureFailed
 from . import interest
 from .backoff import Backoff
+from .edition import Standing, digest, standing
 from .pinning import pinned
 from .progress import Progress
 from .sessions import Connection
@@ -52,6 +53,7 @@ class Member:
     above_foreign: bool  # a foreign table is among its partitions or children
     owned: bool  # by the installing role
     source: str | None  # the body of our function
+    image: str | None  # the body of the function it calls
     triggers: tuple[tuple[str, str], ...]  # name and tgenabled
     stamp: str  # differs once that was put in place anew, or the table rewritten, by whomever
 
@@ -71,9 +73,8 @@ class Member:
 def families(connection: Connection, oids: Iterable[int]) -> dict[int, tuple[Member, ...]]:
     """List, for each relation, every table whose writes can change what it shows; takes no lock."""
     cursor = connection.cursor(row_factory=namedtuple_row)
-    given = {"oids": sorted(oids), "image": load("capture_image_body")}
     with pinned(connection):
-        rows: list[Any] = cursor.execute(load("capture_family"), given).fetchall()
+        rows: list[Any] = cursor.execute(load("capture_family"), {"oids": sorted(oids)}).fetchall()
     grouped: dict[int, list[Any]] = {}
     for row in rows:
         grouped.setdefault(row.start, []).append(row)
@@ -98,6 +99,7 @@ def _members(rows: Sequence[Any]) -> tuple[Member, ...]:
             above_foreign=row.above_foreign,
             owned=row.owned,
             source=row.source,
+            image=row.image,
             triggers=tuple(sorted(row.triggers.items())),
             stamp=row.stamp,
         )
@@ -111,7 +113,15 @@ def is_complete(connection: Connection, member: Member) -> bool:
     wanted = dict.fromkeys(_TRIGGERS, firing) | ({_APPLY: ("A", "R")} if member.subscribed else {})
     found = dict(member.triggers)
     fires = all(found.get(name) in enabled for name, enabled in wanted.items())
-    return fires and member.source == body(connection, member)
+    return fires and _standing(connection, member) in (Standing.SAME, Standing.NEWER)
+
+
+def _standing(connection: Connection, member: Member) -> Standing:
+    """Say how a table's function stands to this version's, as far as what it calls lets it stand."""
+    image = standing(member.image, load("capture_image_body"))
+    if image in (Standing.OLDER, Standing.BEYOND):
+        return image
+    return standing(member.source, body(connection, member))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,8 @@ def complete(
                 if member.above_foreign and member.triggers:
                     _withdraw(connection, member)
             elif not is_complete(connection, member):
+                if _standing(connection, member) in (Standing.NEWER, Standing.BEYOND):
+                    raise _superseded(member)
                 install(connection, member)
                 installed += 1
         except CaptureFailed as problem:
@@ -154,6 +166,16 @@ def _uncapturable(member: Member) -> CaptureFailed:
             "which writes to it with triggers of ours could not reach"
         )
     return CaptureFailed(f"{member.qualified} cannot have triggers of ours")
+
+
+def _superseded(member: Member) -> CaptureFailed:
+    """Say that an engine of a newer version has to see to a table's triggers."""
+    return CaptureFailed(
+        f"{member.qualified} cannot be watched: a newer version of pgrt_jupyter installed what this "
+        "one cannot use",
+        hint="update pgrt_jupyter here or, where the newer one is used no more, have it made anew: "
+        "DROP SCHEMA _pgrt CASCADE",
+    )
 
 
 def _withdraw(connection: Connection, member: Member) -> None:
@@ -202,7 +224,7 @@ def _ready(connection: Connection, member: Member) -> str | None:
     """
     body = load("capture_image_body")
     cursor = connection.cursor(row_factory=namedtuple_row)
-    found: Any = cursor.execute(load("capture_ready"), {"image": body}).fetchone()
+    found: Any = cursor.execute(load("capture_ready")).fetchone()
     if found.owner is not None and not found.trusted:
         raise CaptureFailed(
             f"{member.qualified} cannot be watched: the schema _pgrt belongs to {found.owner}",
@@ -217,7 +239,10 @@ def _ready(connection: Connection, member: Member) -> str | None:
         )
     if not found.changes:
         connection.execute(load("capture_schema"))
-    if not found.image:
+    image = standing(found.image, body)
+    if image is Standing.BEYOND:
+        raise _superseded(member)
+    if image is Standing.OLDER:
         text = sql.SQL(load("capture_image")).format(body=sql.Literal(body))
         connection.execute(text)
     return None if found.owner is None or found.mine else str(found.owner)
@@ -246,8 +271,10 @@ def body(connection: Connection, member: Member) -> str:
         _listed("_pgrt_o", member.key), _listed("_pgrt_n", member.key)
     )
     first = sql.Identifier(member.key[0]) if member.key else sql.SQL("")
+    facts = (member.family, member.columns, sorted(member.opaque), member.key, member.plain_key)
     values: dict[str, sql.Composable] = {
         "oid": sql.Literal(member.oid),
+        "table": sql.Literal(digest(*facts)),
         **_wanted(member.family),
         "changed_of_one": _changed(member, sql.SQL("{}")),
         "no_old": sql.SQL("pg_catalog.num_nulls(_pgrt_o.{}) > 0").format(first),

@@ -26,7 +26,7 @@ from . import forks
 from .notification import CHANNEL
 from .pinning import SEARCH_PATH
 from .refusal import reason
-from .sessions import cut, unavailable
+from .sessions import cut, too_old, unavailable
 from .sql import load
 from .workers import alone
 
@@ -108,6 +108,7 @@ class Listener:
         filled = await self._filled()
         try:
             self._connection = await psycopg.AsyncConnection.connect(filled, autocommit=True)
+            failure = too_old(self._connection.info.server_version, self._conninfo)
         except asyncio.CancelledError as error:
             error.with_traceback(None)  # whose frames would keep the half-made connection open
             raise
@@ -116,6 +117,7 @@ class Listener:
             state = await alone(lambda: reason(lost, filled), "pgrt-probe")
             failure = unavailable(error, self._conninfo, state)
         if failure is not None or self._connection is None:
+            self.close()
             raise failure or CannotListen() from None
         forks.remember(self._connection)
         self._connection.add_notify_handler(self._notified)

@@ -48,6 +48,7 @@ _BEGIN_CONSISTENT = (b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", _BEGIN[
 _SETTLE = _set(frames.SETTINGS, local=False)
 # Undoes what a query set, and does not send what it notified; only locks outlive a transaction.
 _END = (b"ROLLBACK", b"SELECT pg_catalog.pg_advisory_unlock_all()")
+MINIMUM_VERSION = 140_000  # SQL-standard function bodies tell what a query reads
 _DENIED = "42501"
 _UNREACHABLE = ("08", "57P", "53300")  # SQLSTATE prefixes of a lost or refused connection
 _HINTS = {  # by SQLSTATE prefix, the last for all others
@@ -210,6 +211,9 @@ def _dial(conninfo: Conninfo) -> Connection:
     if failure is not None:
         raise failure from None  # the driver's frames hold the password
     forks.remember(connection)
+    if (old := too_old(connection.info.server_version, conninfo)) is not None:
+        connection.close()
+        raise old
     return connection
 
 
@@ -348,6 +352,17 @@ def read_at_once(
             found.append(cursor.fetchall())
         more = cursor.nextset()
     return found[1:]  # the first is of the settings
+
+
+def too_old(version: int, conninfo: Conninfo) -> ServerUnavailable | None:
+    """Give what to raise for a server of that version, a number as libpq gives it; None: it will do."""
+    if version >= MINIMUM_VERSION:
+        return None
+    return ServerUnavailable(
+        f"The server ({conninfo}) is PostgreSQL {version // 10_000}; live queries need PostgreSQL "
+        f"{MINIMUM_VERSION // 10_000} or newer.",
+        hint="upgrade the server, or query a newer one that logical replication feeds from it.",
+    )
 
 
 def unavailable(

@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION _pgrt.image(_pgrt_row record)
  SET "IntervalStyle" TO 'postgres'
  SET bytea_output TO 'hex'
  SET extra_float_digits TO '1'
-AS $function$DECLARE
+AS $function$-- pgrt_jupyter 2, read by 2 and later: one row as an object.
+DECLARE
   _pgrt_all jsonb := pg_catalog.to_jsonb(_pgrt_row);
 BEGIN
   -- No value of a row that is so small can be large: escaped, a byte takes six.
@@ -32,7 +33,8 @@ CREATE OR REPLACE FUNCTION _pgrt.capture_OID()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$-- pgrt_jupyter 1: announces changes to live queries; silent while nobody waits.
+AS $function$-- pgrt_jupyter 2, read by 2 and later, made for DIGEST: announces changes to live queries.
+-- Silent while nobody waits.
 -- A key that can be locked exclusively has no waiter. Taking and releasing it are one expression, so
 -- no cancel can fall between; a failed try is repeated, since another writer may just be trying it.
 DECLARE

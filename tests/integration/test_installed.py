@@ -31,7 +31,7 @@ def test_what_is_installed_is_what_was_reviewed(dsn: str, connect: Callable[...,
 
 
 def _dump(connection: Any) -> str:
-    """Write every object of ours, with OID and KEY in place of what differs between databases."""
+    """Write every object of ours, with OID, KEY and DIGEST in place of what differs between databases."""
     functions = connection.execute(
         "SELECT pg_get_functiondef(p.oid), p.proacl::text FROM pg_proc AS p"
         " WHERE p.pronamespace = '_pgrt'::regnamespace ORDER BY p.proname DESC"
@@ -49,4 +49,5 @@ def _dump(connection: Any) -> str:
     parts += [f"{definition}; -- enabled: {enabled}" for definition, enabled in triggers]
     parts += [f"-- _pgrt.changes.{name} {kind}" for name, kind in columns]
     text = "\n".join(parts) + "\n"
+    text = re.sub(r"made for '[0-9a-f]{16}'", "made for DIGEST", text)
     return re.sub(r"(?: -)?\b\d{12,}\b", "KEY", text.replace(str(oid), "OID"))

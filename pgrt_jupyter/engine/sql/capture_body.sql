@@ -1,4 +1,5 @@
--- pgrt_jupyter 1: announces changes to live queries; silent while nobody waits.
+-- pgrt_jupyter 2, read by 2 and later, made for {table}: announces changes to live queries.
+-- Silent while nobody waits.
 -- A key that can be locked exclusively has no waiter. Taking and releasing it are one expression, so
 -- no cancel can fall between; a failed try is repeated, since another writer may just be trying it.
 DECLARE

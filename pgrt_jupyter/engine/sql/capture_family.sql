@@ -1,11 +1,11 @@
 -- Purpose: list the tables whose writes can change what these relations show: the relation itself and
 --   every member of the partition or inheritance trees it stands in. Takes no lock.
--- Parameters: oids (oid[]), image (the body of _pgrt.image as this version has it).
+-- Parameters: oids (oid[]).
 -- Result: start (the oid asked for), oid, root (has no parent), schema, name, kind, columns (name ->
 --   {"size": typlen}), opaque (names of columns whose type is not PostgreSQL's own), key (primary key
 --   columns), plain_key (there is one, and the text of its values depends on no setting), subscribed (fed by logical replication), above_foreign (a foreign table stands below it),
 --   owned (by this role), source (body of our function; NULL when it is missing, or it or what it calls
---   is not as we made it), triggers (name -> tgenabled of ours; none that would not fire always), stamp
+--   is not as we made it), image (body of the function it calls, likewise), triggers (name -> tgenabled of ours; none that would not fire always), stamp
 --   (differs once function or triggers were put in place anew, or all rows were written anew: what
 --   happened before was not announced).
 WITH RECURSIVE member(start, oid) AS (
@@ -14,14 +14,14 @@ WITH RECURSIVE member(start, oid) AS (
     SELECT m.start, CASE WHEN i.inhrelid = m.oid THEN i.inhparent ELSE i.inhrelid END
     FROM member AS m
     JOIN pg_catalog.pg_inherits AS i ON m.oid IN (i.inhrelid, i.inhparent)
-), ours(oid, owner) AS (
+), ours(oid, owner, image) AS (
     -- Our functions run with their owner's rights, so nothing they touch may be anybody else's.
-    SELECT n.oid, n.nspowner
+    SELECT n.oid, n.nspowner, p.prosrc
     FROM pg_catalog.pg_namespace AS n
     JOIN pg_catalog.pg_proc AS p ON p.pronamespace = n.oid AND p.proname = 'image'
     JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'changes'
     WHERE n.nspname = '_pgrt' AND p.proowner = n.nspowner AND c.relowner = n.nspowner
-      AND p.prosrc = %(image)s AND NOT p.prosecdef
+      AND NOT p.prosecdef
       AND 'search_path=pg_catalog, pg_temp' = ANY (p.proconfig)
       AND c.relkind = 'r' AND NOT c.relrowsecurity
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid)
@@ -59,6 +59,7 @@ SELECT m.start, c.oid, s.nspname AS schema, c.relname AS name, c.relkind::text A
        CASE WHEN p.proowner = ours.owner AND p.prosecdef AND l.lanname = 'plpgsql'
              AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
             THEN p.prosrc END AS source,
+       ours.image,
        (SELECT coalesce(jsonb_object_agg(t.tgname, t.tgenabled::text), '{}')
         FROM pg_catalog.pg_trigger AS t
         WHERE t.tgrelid = c.oid AND t.tgfoid = p.oid

@@ -1,3 +1,4 @@
+-- pgrt_jupyter 2, read by 2 and later: one row as an object.
 DECLARE
   _pgrt_all jsonb := pg_catalog.to_jsonb(_pgrt_row);
 BEGIN
