@@ -73,7 +73,8 @@ check: setup
 	pytest tests/unit </dev/null
 
 test: check chromium pgbouncer jupysql
-	pytest tests notebooks --nbval-lax --ignore=tests/unit </dev/null
+	pytest tests notebooks --nbval-lax --ignore=tests/unit --cache-clear </dev/null || \
+		{ test $$? = 1 && $(BIN)/python -m tests.again; }
 
 # Browser tests drive the system's Chromium, or the one PGRT_CHROMIUM names.
 chromium:
