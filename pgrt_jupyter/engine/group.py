@@ -349,7 +349,7 @@ class Group:
             dependencies=self.analysed.dependencies,
             refreshed_at=self.refreshed_at,
             refresh_count=self.refresh_count,
-            plan=self.keeping.told,
+            plan=self.keeping.words,
             refresh_kind=self.keeping.kind,
             refresh_kinds=dict(self.keeping.kinds),
         )

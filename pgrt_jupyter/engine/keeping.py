@@ -18,12 +18,11 @@ from collections.abc import Collection
 
 from .deltas import Base
 from .outcomes import Kind, Outcome
-from .plans import Plan
+from .plans import CELLS, Plan, is_large
 
-CELLS = 4_000  # values of a result that is read as quickly as what changed of it
 SECONDS = 0.25  # a run that takes longer is worth avoiding, even on a busy machine
-_COST = 2_000.0  # the server's units: of reading about 100,000 rows
 _TRIES = 2  # of a plan that does not fit
+SMALL = "full: the result is small, reading all of it takes no longer"
 
 
 class Keeping:
@@ -31,12 +30,12 @@ class Keeping:
 
     def __init__(self, asked: bool | None) -> None:
         self.plan: Plan | None = None
-        self.words = "full: not run yet"
+        self.words = "full: not run yet"  # for people: how the query is read, and why
         self.kind: Kind | None = None  # of the last update
         self.kinds: Counter[str] = Counter(full=0, delta=0)  # of runs
         self.heard: float | None = None  # when the first change came that no run has answered
+        self.is_due = False  # a plan is worth looking for, contrary to what was expected
         self._asked = asked
-        self._on = False
         self._kept = False
         self._blind: frozenset[str] = frozenset()
         self._base: Base | None = None
@@ -46,28 +45,19 @@ class Keeping:
     @property
     def is_on(self) -> bool:
         """Say whether keys of changed rows are wanted."""
-        return self.plan is not None and self._on
+        return self.plan is not None
 
     @property
-    def told(self) -> str:
-        """Say for people how the query is read, and why."""
-        if self.plan is None or self._on:
-            return self.words
-        return f"full: the result is small, reading it whole takes no longer ({self.words})"
+    def is_for_large(self) -> bool:
+        """Say whether a plan is wanted only where the server expects the query to be costly."""
+        return self._asked is None and not self.is_due
 
     def offer(self, plan: Plan | None, words: str) -> None:
         """Take the plan of a query, or why there is none."""
         self.gap()
         if plan is not None and self._unfit >= _TRIES:
             plan, words = None, "full: its plan did not fit what the server answered"
-        self.plan, self.words = plan, words
-        large = plan is not None and plan.rows * plan.shown > CELLS
-        self._on = (large or self._is_costly) if self._asked is None else self._asked
-
-    @property
-    def _is_costly(self) -> bool:
-        """Say whether the server expects the query to take long."""
-        return self.plan is not None and self.plan.cost > _COST
+        self.plan, self.words, self.is_due = plan, words, False
 
     def key_columns(self, relation: int) -> frozenset[str]:
         """Name the columns by which the plan finds rows of a relation again."""
@@ -98,17 +88,18 @@ class Keeping:
         return None if late or not self.stand[1] else self._base
 
     def took(self, outcome: Outcome, stand: tuple[int, bool], seconds: float) -> bool:
-        """Take what a run came to; says whether keys are wanted from now on, and were not, or the reverse."""
+        """Take what a run came to; says whether keys were wanted, and are not any more."""
         self.kinds[outcome.kind] += 1
         if outcome.snapshot is not None:
             self.kind = outcome.kind
         self._base = outcome.base if stand == (self._gaps, True) else None
         self._unfit += outcome.replan
-        if outcome.kind == "delta" or self._asked is not None or self.plan is None:
+        if outcome.kind == "delta" or self._asked is not None:
             return False
-        was, size = self._on, outcome.snapshot.frame.size if outcome.snapshot is not None else 0
-        if size or seconds > SECONDS:
-            self._on = seconds > SECONDS or size > CELLS or self._is_costly
-        if self._on != was:
-            self.gap()
-        return self._on != was
+        size = outcome.snapshot.frame.size if outcome.snapshot is not None else 0
+        pays = seconds > SECONDS or size > CELLS
+        self.is_due = pays and self.words == SMALL
+        if pays or not size or self.plan is None or is_large(self.plan.cost, 0):
+            return False
+        self.offer(None, SMALL)
+        return True

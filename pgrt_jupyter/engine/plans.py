@@ -34,6 +34,8 @@ from .types import Form, kind_of
 
 Members = Mapping[int, Sequence[Member]]  # by relation
 
+CELLS = 4_000  # values of a result that is read as quickly as what changed of it
+_COST = 2_000.0  # the server's units: of reading about 100,000 rows
 _TEXTS = (19, 25, 1042, 1043)  # type oids that have a collation
 
 
@@ -63,7 +65,6 @@ class Plan:
     followed: frozenset[int]  # relations; a change of another runs all
     words: str  # for people
     cost: float  # the server's own estimate of running all, in its units
-    rows: float  # … and of how many rows come of it
 
     @property
     def by_groups(self) -> bool:
@@ -79,8 +80,22 @@ class Plan:
         return shown and [self.columns[output].name for output in outputs] == list(key)
 
 
-def find(connection: Connection, analysed: Analysed, members: Members) -> Plan:
-    """Find the plan of a query; raises Refused, which says why there is none, and the driver's errors."""
+def is_large(cost: float, cells: float) -> bool:
+    """Say whether a query costs enough, by the server's estimate, to be worth a plan."""
+    return cost > _COST or cells > CELLS
+
+
+class Small(Exception):
+    """The query costs too little to be worth a plan."""
+
+
+def find(
+    connection: Connection, analysed: Analysed, members: Members, *, is_for_large: bool
+) -> Plan:
+    """Find the plan of a query, or, `is_for_large`, only if the server expects it to be costly.
+
+    Raises Refused, which says why there is none, Small, and the driver's errors.
+    """
     dependencies = analysed.dependencies
     tables = {oid for oid in dependencies.fingerprint_oids if oid > 0}
     if connection.info.parameter_status("in_hot_standby") == "on":
@@ -89,6 +104,9 @@ def find(connection: Connection, analysed: Analysed, members: Members) -> Plan:
         raise Refused("it reads what cannot be watched")
     if not tables or tables != {relation.oid for relation in dependencies.relations}:
         raise Refused("it reads views" if tables else "it reads no table")
+    cost, rows = _estimate(connection, analysed.select)
+    if is_for_large and not is_large(cost, rows * len(dependencies.columns)):
+        raise Small
     with connection.transaction(force_rollback=True):
         connection.execute("SET TRANSACTION READ WRITE")
         known = _tables(connection, dependencies.relations, members)
@@ -96,7 +114,7 @@ def find(connection: Connection, analysed: Analysed, members: Members) -> Plan:
             analysed.select, dependencies.columns, lambda schema, name: known.get((schema, name))
         )
         _check_tree(connection, analysed.select, bool(shape.grouped))
-        return _Writer(connection, analysed, shape).plan()
+        return _Writer(connection, analysed, shape).plan(cost)
 
 
 def _tables(
@@ -155,12 +173,11 @@ class _Writer:
         )
         self._columns: tuple[Column, ...] = ()
 
-    def plan(self) -> Plan:
+    def plan(self, cost: float) -> Plan:
         """Write all; raises Refused."""
         select = self._shape.full()
         self._columns = frames.describe(self._connection, select).columns
         self._check_outputs(select)
-        cost, rows = _estimate(self._connection, select)
         followed = self._followed()
         places, partners = self._grouping() if self._shape.grouped else self._by_rows()
         return Plan(
@@ -176,7 +193,6 @@ class _Writer:
             followed=followed,
             words=self._words(followed),
             cost=cost,
-            rows=rows,
         )
 
     # -- outputs

@@ -18,6 +18,7 @@ from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
 from . import analysis, capture, conditions, filters, plans, rewriting
 from .group import Group, Spec
+from .keeping import SMALL
 from .roster import Roster
 from .server import Server
 from .sessions import Connection, translated
@@ -101,10 +102,17 @@ class Preparation:
             if is_so:
                 group.plan(None, f"full: {why}")
                 return
-        work = partial(plans.find, analysed=group.analysed, members=group.families)
+        work = partial(
+            plans.find,
+            analysed=group.analysed,
+            members=group.families,
+            is_for_large=group.keeping.is_for_large,
+        )
         try:
             plan = await self._server.run(work, spec.conninfo)
             group.plan(plan, plan.words)
+        except plans.Small:
+            group.plan(None, SMALL)
         except rewriting.Refused as reason:
             group.plan(None, f"full: {reason}")
         except (PgrtError, psycopg.Error) as error:

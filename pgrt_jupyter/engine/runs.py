@@ -171,6 +171,8 @@ class Runs:
             group.covered = False
             self._attention.settle_soon([group])
         group.succeeded(outcome)
+        if keeping.is_due:
+            await self._preparation.plan(group)
 
     def _is_own(self, group: Group) -> bool:
         """Say whether a query connects just as the listener does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from pgrt_jupyter.engine.deltas import Base
-from pgrt_jupyter.engine.keeping import Keeping
+from pgrt_jupyter.engine.keeping import SMALL, Keeping
 from pgrt_jupyter.engine.outcomes import Kind, Outcome
 from pgrt_jupyter.engine.patches import body
 from pgrt_jupyter.engine.plans import Plan
@@ -23,14 +23,28 @@ def plan(cost: float = 1.0) -> Plan:
         followed=frozenset(),
         words="w",
         cost=cost,
-        rows=1,
     )
 
 
-def outcome(kind: Kind = "full", *, replan: bool = False) -> Outcome:
-    """Make an outcome that found the result as it was."""
+def outcome(kind: Kind = "full", *, replan: bool = False, cells: int = 0) -> Outcome:
+    """Make an outcome that found the result as it was, or one of so many values."""
     now = dt.datetime.now(dt.UTC)
-    return Outcome(snapshot=None, difference=None, ran_at=now, base=BASE, kind=kind, replan=replan)
+    snapshot = Snapshot(
+        version=1,
+        frame=pd.DataFrame({"a": range(cells)}),
+        columns=(),
+        digest=b"",
+        refreshed_at=now,
+        truncated=False,
+    )
+    return Outcome(
+        snapshot=snapshot if cells else None,
+        difference=None,
+        ran_at=now,
+        base=BASE,
+        kind=kind,
+        replan=replan,
+    )
 
 
 def kept(asked: bool | None = True) -> Keeping:
@@ -102,23 +116,37 @@ def test_beginning_again_forgets_nobody() -> None:
     assert keeping.base(late=False) is BASE
 
 
-def test_small_results_are_read_whole_unless_asked_otherwise() -> None:
-    """By default what costs the server little has no keys written."""
-    assert not kept(None).is_on
-    assert kept(True).is_on
-    assert not kept(False).is_on
+def test_plans_of_small_results_are_not_looked_for() -> None:
+    """Unless the user asked, or a run took long: the server's estimate may be wrong."""
     keeping = Keeping(None)
-    keeping.offer(plan(cost=1e6), "words")
-    assert keeping.is_on
+    assert keeping.is_for_large
+    assert not Keeping(True).is_for_large
+    keeping.offer(None, SMALL)
+    keeping.took(outcome(), keeping.stand, 0.01)
+    assert not keeping.is_due
+    keeping.took(outcome(), keeping.stand, 5.0)
+    assert keeping.is_due
+    assert not keeping.is_for_large
+    keeping.offer(plan(), "words")
+    assert not keeping.is_due
 
 
-def test_a_run_that_takes_long_turns_it_on() -> None:
-    """The server's estimate may be wrong; keys have to be asked for then."""
-    keeping = kept(None)
-    assert keeping.took(outcome(), keeping.stand, 5.0)
-    assert keeping.is_on
-    assert keeping.base(late=False) is None
-    assert not keeping.took(outcome(), keeping.stand, 5.0)
+def test_a_query_that_cannot_have_a_plan_is_not_asked_about_again() -> None:
+    """However long it takes."""
+    keeping = Keeping(None)
+    keeping.offer(None, "full: it has DISTINCT")
+    keeping.took(outcome(), keeping.stand, 5.0)
+    assert not keeping.is_due
+
+
+def test_a_result_that_turns_out_small_is_read_whole() -> None:
+    """Where neither the user nor the server's estimate says otherwise, writers are spared."""
+    for asked, cost, dropped in ((None, 1.0, True), (None, 1e6, False), (True, 1.0, False)):
+        keeping = Keeping(asked)
+        keeping.offer(plan(cost), "words")
+        keeping.began([])
+        assert keeping.took(outcome(cells=12), keeping.stand, 0.01) == dropped
+        assert keeping.is_on != dropped
 
 
 def test_a_plan_that_does_not_fit_is_given_up() -> None:
@@ -129,4 +157,4 @@ def test_a_plan_that_does_not_fit_is_given_up() -> None:
         keeping.took(outcome(replan=True), keeping.stand, 0.1)
     keeping.offer(plan(), "words")
     assert keeping.plan is None
-    assert "did not fit" in keeping.told
+    assert "did not fit" in keeping.words
