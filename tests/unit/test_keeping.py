@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pandas as pd
+
 from pgrt_jupyter.engine.deltas import Base
 from pgrt_jupyter.engine.keeping import SMALL, Keeping
+from pgrt_jupyter.engine.model import Snapshot
 from pgrt_jupyter.engine.outcomes import Kind, Outcome
 from pgrt_jupyter.engine.patches import body
 from pgrt_jupyter.engine.plans import Plan
