@@ -12,8 +12,8 @@ The journey of a change, one way:
   and `expressions` find in its text which rows cannot matter, `conditions` has the server judge and
   `weighing` runs what a row matters to.
 - `rewriting` says whether part of a query's result can be read alone, `plans` writes how; `keeping` knows
-  since when all changes are known, `changed` reads them, `deltas` what they lead to, and `patches` and
-  `ordering` put it in its place; `planned` runs that, or the whole query.
+  since when all changes are known, `changed` reads them, `deltas` what they lead to; `merging`, with
+  `ordering` and `patches`, puts that in its place; `planned` runs it, or the whole query.
 - `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame, with `small` and `pieces` for
   results that were small or are large, and `diff` compares.
 - `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,

@@ -15,7 +15,8 @@ import psycopg
 
 from ..errors import PgrtError
 from . import changed, deltas, diff, frames, patches
-from .deltas import Base, Patch
+from .deltas import Base
+from .merging import Patch, Uncertain
 from .model import Column, Snapshot
 from .outcomes import Difference, Outcome, Query
 from .plans import Plan
@@ -73,7 +74,7 @@ def _as_far_as_changed(
         found = changed.changed(rows)
         try:
             patch = deltas.patch(connection, plan, query.members, base.body, found)
-        except deltas.Uncertain as reason:
+        except Uncertain as reason:
             log.debug("a result is read whole: %s", reason)
             return _whole(connection, query, plan, previous, ran_at, found.snapshot, end)
         end()

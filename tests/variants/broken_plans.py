@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pgrt_jupyter.engine import changed, deltas, planned
+from pgrt_jupyter.engine import changed, deltas, merging, planned
 from pgrt_jupyter.engine.changed import Changed
 from pgrt_jupyter.engine.keeping import Keeping
 from pgrt_jupyter.engine.outcomes import Outcome
@@ -86,7 +86,7 @@ def partners_as_they_are_now(patch: Patch) -> None:
 @variant("incremental refresh")
 def behind_the_limit_unknown(patch: Patch) -> None:
     """A row that leaves what LIMIT shows is not replaced."""
-    patch.setattr(deltas._Merge, "_within_limit", lambda self, *merged: merged)
+    patch.setattr(merging.Merge, "_within_limit", lambda self, *merged: merged)
 
 
 @variant("incremental refresh")
