@@ -47,9 +47,8 @@ def run(
                 raise
             if isinstance(error, psycopg.OperationalError) and is_lost(error):
                 raise
-            expected = isinstance(
-                error, (psycopg.Error, PgrtError)
-            )  # of rows that are gone, perhaps
+            # The server may refuse what rows that are gone would come to, or not answer at all.
+            expected = isinstance(error, (psycopg.Error, PgrtError))
             level = logging.INFO if expected else logging.ERROR
             log.log(level, "reading what changed failed: %s", type(error).__name__)
     with consistent(connection, _NOW) as (rows, end):
