@@ -98,8 +98,8 @@ class LiveQueryMagics(Magics):
             --params EXPR      values for :name (a mapping) or $1, $2 (a sequence)
             --key COLS         columns that identify a row, separated by commas
             --max-rows N       stop reading after so many rows
-            --no-incremental   read the whole result each time; --incremental: only what changed,
-                               even where the result is small
+            --incremental      read only what changed, even where the result is small
+            --no-incremental   read the whole result each time
             --query CONNINFO   run this query as another role; without a password
             --height PX        greatest height of the table
             --persist          save the first rows with the notebook; else only names and counts

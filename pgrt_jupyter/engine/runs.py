@@ -124,7 +124,7 @@ class Runs:
             if not group.covered:
                 # What the listener is doing for everybody is not cut off with one query's run.
                 await asyncio.shield(self._attention.cover(group))
-            await self._read(group)
+            await self._read(group, whole=bool(waiting))
             if group.vigilance.is_due and not group.keeping.is_on:
                 await self._preparation.attend(group)
                 if not group.covered:
@@ -154,12 +154,12 @@ class Runs:
                     future.set_result(None)
         self._act(group, decision, even_paused=bool(group.next_run))
 
-    async def _read(self, group: Group) -> None:
-        """Run the query, as far as it changed where that is known."""
+    async def _read(self, group: Group, *, whole: bool) -> None:
+        """Run the query, as far as it changed where that is known; whole where somebody asked for a run."""
         keeping, began = group.keeping, _now()
         heard, keeping.heard = keeping.heard or began, None
         stand = keeping.stand
-        query = group.query(late=self._is_late(heard, began))
+        query = group.query(late=whole or self._is_late(heard, began))
         if not self._is_own(group):
             query = replace(query, lend=self._lend)
         work = partial(refresh.run, query=query, previous=group.snapshot)

@@ -369,10 +369,10 @@ def test_keys_that_may_be_forgotten_are_not_relied_on(
     lq = engine.sub("followed", QUERIES["rows"], incremental=True)
     read = Runs._read
 
-    async def late(self: Runs, group: Any) -> None:
+    async def late(self: Runs, group: Any, *, whole: bool) -> None:
         db.execute("DELETE FROM _pgrt.changes")
         group.keeping.heard -= 25.0
-        await read(self, group)
+        await read(self, group, whole=whole)
 
     monkeypatch.setattr(Runs, "_read", late)
     db.execute("UPDATE orders SET status = 'late' WHERE id = 9")
@@ -438,6 +438,16 @@ def test_a_value_beyond_its_type_has_all_read(engine: pgrt.Engine, db: Connectio
     db.execute("UPDATE orders SET due = '2024-05-05' WHERE id = 9")
     wait_until(lambda: is_right(lq, fresh))
     assert "date32" in str(lq.df["due"].dtype)
+
+
+def test_who_asks_for_a_run_has_all_read(engine: pgrt.Engine, db: Connection) -> None:
+    """What nobody announces, such as a column that is gone, is seen then."""
+    lq = engine.sub("followed", QUERIES["rows"], incremental=True)
+    lq.refresh()
+    assert dict(lq.refresh_kinds) == {"full": 2, "delta": 0}
+    db.execute("ALTER TABLE orders RENAME COLUMN weight TO mass")
+    with pytest.raises(pgrt.QueryFailed, match="weight"):
+        lq.refresh()
 
 
 def test_a_published_frame_stays_as_it_was(engine: pgrt.Engine, db: Connection) -> None:
