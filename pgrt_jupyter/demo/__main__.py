@@ -1,4 +1,4 @@
-"""Serve the dashboard of a simulated shop with Voilà until Ctrl-C or SIGTERM.
+"""Serve the dashboard of a simulated world with Voilà until Ctrl-C or SIGTERM.
 
 Voilà runs in this process, so that the embedded server and the simulator, which live as long as
 it does, also end when it is killed.
@@ -13,41 +13,61 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .shop import open_shop
+from . import WORLDS
+from .world import World, open_world
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_dashboard.ipynb"
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = {
+    "shop": FOLDER / "04_dashboard.ipynb",
+    "operations": FOLDER / "09_operations.ipynb",
+    "sensors": FOLDER / "10_sensors.ipynb",
+}
 PORT = 8866
 
 
 def main() -> None:
-    """Open the shop, then serve the notebook."""
+    """Open the world, then serve the notebook."""
     given = parse(sys.argv[1:])
-    if not given.notebook.is_file():
-        sys.exit(f"There is no {given.notebook}: name the notebook to serve.")
+    world, notebook = chosen(given.dashboard)
+    if not notebook.is_file():
+        sys.exit(f"There is no {notebook}: name the notebook to serve.")
     try:
         from tornado.ioloop import IOLoop
         from voila.app import Voila
     except ImportError:
         sys.exit("Voilà is missing: pip install 'pgrt_jupyter[demo]'")
-    os.environ["PGRT_DSN"] = open_shop(given.data, rate=given.rate, say=say)
+    os.environ["PGRT_DSN"] = open_world(world, given.data, rate=given.rate, say=say)
     say("Starting Voilà …")
     # Voilà 0.5 asks to end a closed page's kernel without the token it then misses; without this
     # every reload would leave a kernel behind.
     app = Voila.instance(tornado_settings={"disable_check_xsrf": True})
-    app.initialize([str(given.notebook), *options(given)])
-    IOLoop.current().add_callback(announce, app)
+    app.initialize([str(notebook), *options(given)])
+    IOLoop.current().add_callback(announce, app, world.title)
     app.start()
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m pgrt_jupyter.demo")
-    parser.add_argument("notebook", nargs="?", type=Path, default=NOTEBOOK)
+    parser.add_argument(
+        "dashboard",
+        nargs="?",
+        default="shop",
+        help=f"{', '.join(WORLDS)}, or a notebook of your own (%(default)s)",
+    )
     parser.add_argument("--ip", default="127.0.0.1", help="address to serve on (%(default)s)")
     parser.add_argument("--port", type=int, help=f"{PORT}, or a free one; 0: any free one")
-    parser.add_argument("--rate", type=float, default=4.0, help="changes a second (%(default)s)")
-    parser.add_argument("--data", metavar="FOLDER", help="keep the shop's data there")
+    parser.add_argument("--rate", type=float, help="steps of the simulator a second")
+    parser.add_argument("--data", metavar="FOLDER", help="keep the data there")
     return parser.parse_args(arguments)
+
+
+def chosen(dashboard: str) -> tuple[World, Path]:
+    """Give the world and the notebook that are meant; a notebook of somebody's own is on the shop."""
+    if dashboard in NOTEBOOKS:
+        return WORLDS[dashboard], NOTEBOOKS[dashboard]
+    names = {path.name: name for name, path in NOTEBOOKS.items()}
+    return WORLDS[names.get(Path(dashboard).name, "shop")], Path(dashboard)
 
 
 def options(given: argparse.Namespace) -> list[str]:
@@ -83,9 +103,9 @@ def say(step: str) -> None:
     print(step, flush=True)
 
 
-def announce(app: Any) -> None:
+def announce(app: Any, title: str) -> None:
     """Print the address, once it is being listened on."""
-    print(f"\nThe shop's dashboard: {app.display_url}\nCtrl-C closes the shop.\n", flush=True)
+    say(f"\nThe dashboard of {title}: {app.display_url}\nCtrl-C ends it.\n")
 
 
 if __name__ == "__main__":

@@ -1,59 +1,119 @@
-"""Open the shop: find the one that `make demo` runs, or start one."""
+"""A shop whose customers order, pay, receive and cancel, and whose stock runs low and is filled up."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from importlib.resources import files
+import enum
+import random
 
 import psycopg
+from psycopg.types.json import Jsonb
 
-from ..embedded import embedded_postgres
+from .world import World
+
+# Open orders settle at about three times this: an order takes three steps to be delivered.
+BALANCE = 10
+NEXT = {"pending": "paid", "paid": "shipped", "shipped": "delivered"}
+
+PLACE = """
+WITH placed AS (
+    INSERT INTO shop.orders (customer_id)
+    SELECT id FROM shop.customers ORDER BY random() LIMIT 1
+    RETURNING id
+), chosen AS (
+    SELECT id, price, 1 + floor(random() ^ 3 * 5)::integer AS quantity
+    FROM shop.products ORDER BY random() * id LIMIT %(lines)s
+), sold AS (
+    UPDATE shop.products
+    SET stock = greatest(stock - quantity, 0)
+    FROM chosen
+    WHERE chosen.id = products.id
+)
+INSERT INTO shop.order_items (order_id, line, product_id, quantity, price)
+SELECT placed.id, row_number() OVER (), chosen.id, quantity, price
+FROM placed, chosen
+"""
+
+ADVANCE = """
+UPDATE shop.orders
+SET
+    status = %(next)s::jsonb ->> status,
+    changed_at = now()
+WHERE id = (
+    SELECT id FROM shop.orders
+    WHERE status IN ('pending', 'paid', 'shipped')
+    ORDER BY random() LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+"""
+
+CANCEL = """
+UPDATE shop.orders
+SET
+    status = 'cancelled',
+    changed_at = now()
+WHERE id = (
+    SELECT id FROM shop.orders
+    WHERE status IN ('pending', 'paid')
+    ORDER BY random() LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+"""
+
+RESTOCK = """
+UPDATE shop.products
+SET stock = stock + 60 + floor(random() * 60)::integer
+WHERE id = (
+    SELECT id FROM shop.products
+    WHERE stock < reorder_below
+    ORDER BY random() LIMIT 1
+)
+"""
+
+# So that a demo left alone for a month is as quick as on its first day.
+ARCHIVE = "DELETE FROM shop.orders WHERE placed_at < now() - interval '8 days'"
 
 
-def open_shop(
-    path: str | None = None, *, rate: float = 4.0, say: Callable[[str], None] = lambda step: None
-) -> str:
-    """Give the conninfo of a database with a shop in it that something is writing to.
+class Action(enum.Enum):
+    """What happens next in the shop."""
 
-    That is the server `PGRT_DSN` names if it has a shop already, as under `make demo`; else an
-    embedded server of this process, where a simulator makes about `rate` changes a second.
-    Nothing is created on a server that is not ours. `say` is told each step.
-    """
-    given = os.environ.get("PGRT_DSN")
-    if given and _has_shop(given):
-        say("The shop is open on the server that PGRT_DSN names.")
-        return given
-    say("Starting a PostgreSQL of its own …")
-    conninfo = embedded_postgres(path)
-    if not _has_shop(conninfo):
-        say("Filling the shop with a week of orders …")
-        create(conninfo)
-    say(f"Letting customers in: about {rate:g} changes a second …")
-    start_simulator(conninfo, rate)
-    return conninfo
+    PLACE = PLACE
+    ADVANCE = ADVANCE
+    CANCEL = CANCEL
+    RESTOCK = RESTOCK
+    ARCHIVE = ARCHIVE
 
 
-def create(conninfo: str) -> None:
-    """Create the schema `shop` with a week of orders, in one transaction."""
-    script = files(__package__).joinpath("shop.sql").read_bytes()
-    with psycopg.connect(conninfo) as connection:
-        connection.execute(script)
+def choose(open_orders: int, dice: random.Random) -> Action:
+    """Choose what happens next, the rarer a new order the more are open."""
+    if dice.random() < BALANCE / (BALANCE + open_orders):
+        return Action.PLACE
+    drawn = dice.random()
+    if drawn < 0.002:
+        return Action.ARCHIVE
+    if drawn < 0.03:
+        return Action.RESTOCK
+    return Action.CANCEL if drawn < 0.08 else Action.ADVANCE
 
 
-def start_simulator(conninfo: str, rate: float) -> subprocess.Popen[bytes]:
-    """Let customers order in a process of their own, which ends with the server."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.simulator", "--rate", str(rate)],
-        env={**os.environ, "PGRT_DSN": conninfo},
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def step(connection: psycopg.Connection, dice: random.Random) -> Action:
+    """Do one thing, in a transaction of its own."""
+    row = connection.execute(
+        "SELECT count(*) FROM shop.orders WHERE status IN ('pending', 'paid', 'shipped')"
+    ).fetchone()
+    action = choose(row[0] if row else 0, dice)
+    values = {
+        "lines": dice.randint(1, 4),
+        "next": Jsonb(NEXT),
+    }
+    connection.execute(action.value, values)
+    return action
 
 
-def _has_shop(conninfo: str) -> bool:
-    with psycopg.connect(conninfo) as connection:
-        row = connection.execute("SELECT to_regclass('shop.order_items') IS NOT NULL").fetchone()
-    return row is not None and bool(row[0])
+SHOP = World(
+    name="shop",
+    mark="order_items",
+    step=step,
+    rate=4.0,
+    regular=False,
+    title="the shop",
+    filling="Filling the shop with a week of orders …",
+    starting="Letting customers in: about {rate} changes a second …",
+)
