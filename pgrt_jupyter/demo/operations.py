@@ -17,6 +17,7 @@ WORKERS = 12
 MOST = 200  # jobs that wait
 ATTEMPTS = 2  # after which a job has failed for good
 RUSH = 180.0  # seconds from one rush of new jobs to the next
+BEGAN = time.monotonic()
 
 ADD = "INSERT INTO operations.jobs (queue) VALUES (%(queue)s)"
 
@@ -88,7 +89,7 @@ def choose(waiting: int, running: int, rush: float, dice: random.Random) -> Acti
 def step(connection: psycopg.Connection, dice: random.Random) -> Action:
     """Do one thing, in a transaction of its own."""
     waiting, running = connection.execute(COUNT).fetchone() or (0, 0)
-    rush = (1 - math.cos(2 * math.pi * time.time() / RUSH)) / 2
+    rush = (1 + math.sin(2 * math.pi * (time.monotonic() - BEGAN) / RUSH)) / 2
     action = choose(waiting, running, rush, dice)
     values = {
         "queue": dice.choice(QUEUES),

@@ -1,4 +1,4 @@
--- A job queue with ten minutes of work behind it.
+-- A job queue with ten minutes of work behind it, and some jobs that wait.
 -- Parameters: none.  Result columns: none.
 
 CREATE SCHEMA operations;
@@ -10,9 +10,9 @@ CREATE TABLE operations.jobs (
         CHECK (state IN ('waiting', 'running', 'done', 'failed')),
     attempts integer NOT NULL DEFAULT 0,
     error text,
-    added_at timestamptz NOT NULL DEFAULT now(),
-    started_at timestamptz,
-    ended_at timestamptz
+    added_at timestamptz(3) NOT NULL DEFAULT now(),
+    started_at timestamptz(3),
+    ended_at timestamptz(3)
 );
 
 CREATE INDEX ON operations.jobs (queue, id) WHERE state = 'waiting';
@@ -26,7 +26,10 @@ SELECT
     queue,
     CASE WHEN failed THEN 'failed' ELSE 'done' END,
     CASE WHEN failed THEN 2 ELSE 1 END,
-    CASE WHEN failed THEN 'timed out after 30 s' END,
+    CASE WHEN failed THEN
+        (ARRAY['timed out after 30 s', 'connection reset by peer', 'out of memory'])
+            [1 + floor(random() * 3)]
+    END,
     ended_at - interval '8 seconds',
     ended_at - interval '2 seconds',
     ended_at
@@ -39,5 +42,9 @@ FROM (
     FROM generate_series(1, 3600)
 ) AS past
 ORDER BY ended_at;
+
+INSERT INTO operations.jobs (queue, added_at)
+SELECT (ARRAY['invoices', 'thumbnails'])[1 + n % 2], now() - n * interval '0.2 s'
+FROM generate_series(30, 1, -1) AS n;
 
 ANALYZE operations.jobs;

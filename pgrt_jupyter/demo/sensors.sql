@@ -24,14 +24,15 @@ INSERT INTO sensors.sensors (id, hall, level, swing, period)
 SELECT
     id,
     CASE WHEN id <= 50 THEN 'north' ELSE 'south' END,
-    CASE WHEN id <= 50 THEN 18 ELSE 24 END + id % 50 * 0.4,
-    0.5 + 2 * random(),
+    CASE WHEN id <= 50 THEN 18 ELSE 22 END + id % 50 * 0.3,
+    CASE WHEN id % 10 = 0 THEN 4 ELSE 0.2 + 0.8 * random() END,
     15 + 45 * random()
 FROM generate_series(1, 100) AS id;
 
--- What they would measure at a time, give or take some noise.
+-- What they would measure at a time: all go up and down together, each a little by itself.
 CREATE FUNCTION sensors.measured(sensors.sensors, at timestamptz) RETURNS float8
 RETURN $1.level + $1.swing * sin(2 * pi() * extract(epoch FROM at)::float8 / $1.period + $1.id)
+    + 2 * sin(2 * pi() * extract(epoch FROM at)::float8 / 40)
     + 0.3 * (random() - 0.5);
 
 INSERT INTO sensors.readings (at, sensor, value)
