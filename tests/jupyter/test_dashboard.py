@@ -11,6 +11,9 @@ import nbformat
 import psutil
 import pytest
 
+from pgrt_jupyter.demo import WORLDS
+from pgrt_jupyter.demo.__main__ import chosen
+
 
 @pytest.fixture
 def dashboard(tmp_path):
@@ -40,3 +43,18 @@ def test_demo_ends_whole(dashboard, how):
     process.wait(30)
     _, alive = psutil.wait_procs(below, 30)
     assert not alive
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_each_world_has_a_dashboard(name):
+    """A dashboard is named by its world or by its notebook; both mean the same."""
+    world, notebook = chosen(name)
+    assert world is WORLDS[name]
+    assert notebook.is_file()
+    assert chosen(str(notebook)) == (world, notebook)
+
+
+def test_a_notebook_of_ones_own_is_on_the_shop():
+    """Any other notebook is served with the shop."""
+    world, notebook = chosen("mine.ipynb")
+    assert (world.name, notebook.name) == ("shop", "mine.ipynb")
