@@ -5,6 +5,7 @@
 # make bench  measurements, which make test leaves out
 # make soak   100 writes a second and a fault a minute for MINUTES, each DataFrame compared again and again
 # make docs   docs/reference.md, from what the code says of itself
+# make picture  the moving picture in the README, filmed from JupyterLab
 # make dist   a wheel and a source distribution, in dist/
 # make setup  what all of them share: Python packages into .venv, the table's JavaScript
 # make clean  remove all of that
@@ -27,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MINUTES ?= 60
 
-.PHONY: setup check test chromium pgbouncer jupysql demo lab bench soak docs dist clean
+.PHONY: setup check test chromium pgbouncer jupysql demo lab bench-packages bench soak docs picture dist clean
 .NOTPARALLEL:
 
 setup: $(PACKAGES) $(NODE) $(MODULES) $(JS)
@@ -105,9 +106,11 @@ demo: setup
 lab: setup
 	jupyter lab $(ROOT) notebooks
 
-bench: setup chromium
+bench-packages: setup
 	UV_SYSTEM_CERTS=1 uv pip install --quiet --python $(BIN)/python --editable '.[bench]' || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+
+bench: bench-packages chromium
 	pytest tests/benchmarks -s -o python_files='bench_*.py' </dev/null
 
 soak: setup
@@ -116,6 +119,9 @@ soak: setup
 
 docs: setup
 	$(BIN)/python docs/reference.py
+
+picture: bench-packages chromium
+	$(BIN)/python -m docs.picture
 
 # The bundle is in both, so that installing from either needs neither Node nor a network beyond the requirements.
 dist: setup

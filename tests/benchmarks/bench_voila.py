@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import socket
 import statistics
 import subprocess
@@ -21,16 +20,15 @@ from urllib.request import urlopen
 import nbformat
 import psutil
 import psycopg
-import pytest
 
 from pgrt_jupyter.testing import wait_until
+from tests.browser.conftest import browser_path
 
 VIEWERS = (1, 5, 20)
 SECONDS = 15
 CHANGES = 10  # a second
 GONE_WITHIN = 90.0
 PAGE = Path(__file__).parents[2] / "docs" / "voila.md"
-CHROMIUM = os.environ.get("PGRT_CHROMIUM") or shutil.which("chromium")
 HELD = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgrt_jupyter'"
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 CELLS = (
@@ -44,8 +42,6 @@ CELLS = (
     "totals.observe(note, 'df')\n"
     "newest.observe(note, 'df')",
 )
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 
 
 def test_viewers(durable: str, write_down: Callable[..., None], tmp_path: Path) -> None:
@@ -61,7 +57,7 @@ def test_viewers(durable: str, write_down: Callable[..., None], tmp_path: Path) 
             " FROM generate_series(1, 10000) AS i"
         )
         with sync_playwright() as playwright:
-            options = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+            options = {"executable_path": browser_path(), "args": ["--no-sandbox"]}
             with closing(playwright.chromium.launch(**options)) as browser:
                 numbers = {n: _measure(durable, connection, browser, n, tmp_path) for n in VIEWERS}
     rows = [

@@ -49,14 +49,19 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Start the system's Chromium, or the one PGRT_CHROMIUM names."""
+def browser_path() -> str:
+    """Find the system's Chromium, or the one PGRT_CHROMIUM names."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("PGRT_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     assert path, "no Chromium: install it, or set PGRT_CHROMIUM to its path"
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Start the system's Chromium, or the one PGRT_CHROMIUM names."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
         yield browser
         browser.close()
 
