@@ -7,13 +7,14 @@
 A gap of any kind (the connection was lost, triggers were put back, nobody wanted updates) ends all three, and
 the next run reads the whole result. So does a run that comes so late that keys may have been forgotten.
 
-Having keys written costs writers about as much as a notification, so a small result is read whole each time,
-unless the user says otherwise.
+Having keys written costs writers about as much as a notification, so, unless the user says otherwise, a small
+result is read whole each time, and so is one whose changes mostly cannot be followed (they are of too many
+rows, say): that is tried again later, each time after twice as many runs.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection
 
 from .deltas import Base
@@ -21,8 +22,13 @@ from .outcomes import Kind, Outcome
 from .plans import CELLS, Plan, is_large
 
 SECONDS = 0.25  # a run that takes longer is worth avoiding, even on a busy machine
+FOLLOWED = 10  # runs that had keys to go by, of which so many
+VAIN = 8  # must have read all nevertheless
+REST = 20  # runs until it is tried again, at first
 _TRIES = 2  # of a plan that does not fit
+_RELAPSES = 6  # beyond which trying anew takes no longer
 SMALL = "full: the result is small, reading all of it takes no longer"
+FUTILE = "full: most of its last changes could not be followed; that is tried again after a while"
 
 
 class Keeping:
@@ -41,6 +47,9 @@ class Keeping:
         self._base: Base | None = None
         self._gaps = 0
         self._unfit = 0
+        self._vain: deque[bool] = deque(maxlen=FOLLOWED)
+        self._relapses = 0
+        self._rest = 0  # runs until a plan is looked for again
 
     @property
     def is_on(self) -> bool:
@@ -58,6 +67,7 @@ class Keeping:
         if plan is not None and self._unfit >= _TRIES:
             plan, words = None, "full: its plan did not fit what the server answered"
         self.plan, self.words, self.is_due = plan, words, False
+        self._rest = 0
 
     def key_columns(self, relation: int) -> frozenset[str]:
         """Name the columns by which the plan finds rows of a relation again."""
@@ -94,7 +104,18 @@ class Keeping:
             self.kind = outcome.kind
         self._base = outcome.base if stand == (self._gaps, True) else None
         self._unfit += outcome.replan
-        if outcome.kind == "delta" or self._asked is not None:
+        if self._asked is not None:
+            return False
+        if self._rest:
+            self._rest -= 1
+            self.is_due = not self._rest
+            return False
+        if self._is_futile(outcome):
+            self.offer(None, FUTILE)
+            self._rest = REST * 2**self._relapses
+            self._relapses = min(self._relapses + 1, _RELAPSES)
+            return True
+        if outcome.kind == "delta":
             return False
         size = outcome.snapshot.frame.size if outcome.snapshot is not None else 0
         pays = seconds > SECONDS or size > CELLS
@@ -102,4 +123,13 @@ class Keeping:
         if pays or not size or self.plan is None or is_large(self.plan.cost, 0):
             return False
         self.offer(None, SMALL)
+        return True
+
+    def _is_futile(self, outcome: Outcome) -> bool:
+        """Note whether a run went by keys, and say whether having them written is of little use."""
+        if outcome.kind == "delta" or outcome.in_vain:
+            self._vain.append(outcome.in_vain)
+        if sum(self._vain) < VAIN:
+            return False
+        self._vain.clear()
         return True

@@ -76,4 +76,5 @@ class Outcome:
     ran_at: datetime
     base: Base | None = None  # where the next run of a plan begins
     kind: Kind = "full"
+    in_vain: bool = False  # keys of what changed were written, and all had to be read
     replan: bool = False  # the plan does not fit the tables any more

@@ -108,21 +108,22 @@ def _whole(
         raise Unfit
     fetched = frames.fetch(connection, plan.select, progress=query.progress)
     end()
-    shown = columns[: plan.shown]
+    shown, in_vain = columns[: plan.shown], query.base is not None
     if previous is not None and query.base is not None and previous.is_of(fetched, shown):
-        return Outcome(
-            snapshot=None, difference=None, ran_at=ran_at, base=replace(query.base, at=at)
-        )
+        base = replace(query.base, at=at)
+        return Outcome(snapshot=None, difference=None, ran_at=ran_at, base=base, in_vain=in_vain)
     known = previous.known if previous is not None and previous.columns == shown else None
     values, known = frames.read(fetched, columns, known=known)
     frame = frames.framed(values, shown, fetched.rows, dtype_backend=query.dtype_backend)
     base = Base(at=at, body=patches.body(values, fetched.rows))
     if previous is not None and previous.columns == shown and diff.is_equal(previous.frame, frame):
-        return Outcome(snapshot=None, difference=None, ran_at=ran_at, base=base)
+        return Outcome(snapshot=None, difference=None, ran_at=ran_at, base=base, in_vain=in_vain)
     snapshot = _snapshot(previous, frame, shown, ran_at, fetched.digest, known)
     before = previous.frame if previous is not None else None
     difference = Difference(before, frame, query.key)
-    return Outcome(snapshot=snapshot, difference=difference, ran_at=ran_at, base=base)
+    return Outcome(
+        snapshot=snapshot, difference=difference, ran_at=ran_at, base=base, in_vain=in_vain
+    )
 
 
 def _patched(

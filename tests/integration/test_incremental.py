@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 import pgrt_jupyter as pgrt
-from pgrt_jupyter.engine import frames
+from pgrt_jupyter.engine import frames, keeping
 from pgrt_jupyter.engine.runs import Runs
 from pgrt_jupyter.testing import wait_until
 
@@ -168,6 +168,30 @@ def test_by_default_large_results_are_brought_up_to_date(
     db.execute("UPDATE orders SET status = 'seen' WHERE id = 50")
     large.wait_for(lambda df: (df["status"] == "seen").any())
     assert large.refresh_kind == "delta"
+
+
+def test_keys_of_changes_that_cannot_be_followed_are_not_asked_for(
+    engine: pgrt.Engine, db: Connection
+) -> None:
+    """A query whose tables are mostly written as a whole costs writers no keys; that is tried again."""
+    db.execute("INSERT INTO orders SELECT i, 0, 's' FROM generate_series(2000, 4500) AS i")
+    db.execute("ANALYZE orders")
+    lq = engine.sub("large", "SELECT id, customer FROM orders", throttle_ms=0)
+
+    def write(text: str, number: int) -> None:
+        db.execute(text, [number])
+        lq.wait_for(lambda df: (df["customer"] == number).any())
+
+    for number in range(100, 100 + keeping.VAIN):
+        assert lq.plan.startswith("incremental")
+        write("UPDATE orders SET customer = %s", number)
+    wait_until(lambda: lq.plan == keeping.FUTILE)
+    assert lq.refresh_kinds["delta"] == 0
+    for number in range(1000, 1000 + 2 * keeping.REST):
+        write("UPDATE orders SET customer = %s WHERE id = 1", number)
+        if lq.refresh_kind == "delta":
+            break
+    assert lq.plan.startswith("incremental")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import datetime as dt
 import pandas as pd
 
 from pgrt_jupyter.engine.deltas import Base
-from pgrt_jupyter.engine.keeping import SMALL, Keeping
+from pgrt_jupyter.engine.keeping import FOLLOWED, FUTILE, REST, SMALL, VAIN, Keeping
 from pgrt_jupyter.engine.model import Snapshot
 from pgrt_jupyter.engine.outcomes import Kind, Outcome
 from pgrt_jupyter.engine.patches import body
@@ -29,7 +29,9 @@ def plan(cost: float = 1.0) -> Plan:
     )
 
 
-def outcome(kind: Kind = "full", *, replan: bool = False, cells: int = 0) -> Outcome:
+def outcome(
+    kind: Kind = "full", *, replan: bool = False, cells: int = 0, in_vain: bool = False
+) -> Outcome:
     """Make an outcome that found the result as it was, or one of so many values."""
     now = dt.datetime.now(dt.UTC)
     snapshot = Snapshot(
@@ -47,6 +49,7 @@ def outcome(kind: Kind = "full", *, replan: bool = False, cells: int = 0) -> Out
         base=BASE,
         kind=kind,
         replan=replan,
+        in_vain=in_vain,
     )
 
 
@@ -161,3 +164,51 @@ def test_a_plan_that_does_not_fit_is_given_up() -> None:
     keeping.offer(plan(), "words")
     assert keeping.plan is None
     assert "did not fit" in keeping.words
+
+
+def run(keeping: Keeping, result: Outcome) -> bool:
+    return keeping.took(result, keeping.stand, 5.0)
+
+
+def test_keys_that_are_of_no_use_are_not_asked_for() -> None:
+    """Writers are spared where most changes cannot be followed; it is tried again, less and less often."""
+    keeping = Keeping(None)
+    for rest in (REST, 2 * REST, 4 * REST):
+        keeping.offer(plan(), "words")
+        for _ in range(VAIN - 1):
+            assert not run(keeping, outcome(in_vain=True))
+        assert run(keeping, outcome(in_vain=True))
+        assert (keeping.is_on, keeping.words) == (False, FUTILE)
+        for _ in range(rest - 1):
+            run(keeping, outcome())
+            assert not keeping.is_due
+        run(keeping, outcome())
+        assert keeping.is_due
+        assert not keeping.is_for_large
+
+
+def test_some_changes_that_cannot_be_followed_do_no_harm() -> None:
+    """Nor do runs that had no keys to go by, nor is it for us to say where the user asked for it."""
+    keeping = Keeping(None)
+    keeping.offer(plan(), "words")
+    for _ in range(4 * FOLLOWED):
+        for result in (outcome(), outcome(in_vain=True), outcome("delta")):
+            run(keeping, result)
+    assert keeping.is_on
+    asked = kept(True)
+    for _ in range(2 * FOLLOWED):
+        run(asked, outcome(in_vain=True))
+    assert asked.is_on
+
+
+def test_a_plan_that_is_offered_ends_the_rest() -> None:
+    """The tables are others now."""
+    keeping = Keeping(None)
+    keeping.offer(plan(), "words")
+    for _ in range(VAIN):
+        run(keeping, outcome(in_vain=True))
+    keeping.offer(plan(), "words")
+    for _ in range(2 * REST):
+        run(keeping, outcome("delta"))
+    assert keeping.is_on
+    assert not keeping.is_due
