@@ -9,7 +9,7 @@ const sheets = {
   name: "sheets",
   setup({ onLoad }) {
     onLoad({ filter: /\.css$/ }, async ({ path }) => {
-      const options = { loader: "css", minify: true, target: "chrome120" };
+      const options = { loader: "css", minify: true, target: "chrome120", charset: "utf8" };
       const { code } = await transform(await readFile(path, "utf8"), options);
       // What a custom property holds is left alone by minifiers; ours have no spaces that mean anything.
       const contents = code
@@ -25,9 +25,13 @@ const sheets = {
 const OURS = `
   shown marks flashes redraw firstPlace endPlace identity rowHeight isOpen isGrouped
   acknowledge unselect isHidden isRunning inView hiddenCount tick stopExport isSelected
-  moved ids selectAll isTouched isInBlock exporting unfilter searches memory
-  hintAt columnOf cellOf arranged selects laidOut isAtTop grouped pages heard widths
-  untell cellAt isAt toTop stays refreshes holds
+  moved ids isTouched isInBlock searches memory
+  hintAt columnOf cellOf arranged selects isAtTop grouped pages heard widths
+  untell cellAt isAt toTop stays holds
+  layout cursor asked become exported exporter tableMenu filterForm questions copier
+  arranging outgoing grid drawn span reveal widen topOf hello tell turn keep take
+  reach headOf scroller exports flush draw want look popup foot
+  view active block page edge
 `
   .trim()
   .split(/\s+/);
@@ -50,14 +54,17 @@ async function bundle(name, entry, options) {
   return Object.values(metafile.outputs)[0].inputs;
 }
 
-/** Shorten custom properties: those declared in our sheets are our own, so any names will do. */
+/**
+ * Shorten custom properties: those declared in our sheets are our own, so any names will do. Their uses
+ * are a quarter of a sheet: `src/adopt.ts` writes them out.
+ */
 async function shorten(file) {
   let code = await readFile(file, "utf8");
   const names = [...new Set(code.match(/--[a-z]+(?=:)/g))];
   names.forEach((name, at) => {
     code = code.replace(new RegExp(`${name}(?![\\w-])`, "g"), `--${at.toString(36)}`);
   });
-  await writeFile(file, code);
+  await writeFile(file, code.replace(/var\(--(\w)\)/g, "$$$1"));
 }
 
 const say = (line) => process.stdout.write(`${line}\n`);

@@ -10,7 +10,7 @@ export function adopter(css: string): (element: HTMLElement) => void {
     let sheet = sheets.get(page);
     if (!sheet) {
       sheet = new (page.defaultView ?? window).CSSStyleSheet();
-      sheet.replaceSync(css);
+      sheet.replaceSync(css.replace(/\$(\w)/g, "var(--$1)")); // as `build.mjs` shortened it
       sheets.set(page, sheet);
     }
     if (!root.adoptedStyleSheets.includes(sheet)) {

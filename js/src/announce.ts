@@ -2,6 +2,7 @@
 // comes in as `now`, in milliseconds.
 
 import { rows } from "./format";
+import type { State } from "./protocol";
 
 const EVERY = 4000;
 
@@ -14,6 +15,14 @@ export class Announcer {
 
   constructor(say: (text: string) => void) {
     this.#say = say;
+  }
+
+  /** Note which rows came and went from one state to the next. */
+  follow(before: State | undefined, state: State, now: number): void {
+    if (!before?.version || before.version === state.version) return;
+    const more = state.total - before.total;
+    const added = state.keyed ? state.next - before.next : Math.max(0, more);
+    this.changed(added, added - more, now);
   }
 
   /** Note rows that came and went; several updates become one sentence. */

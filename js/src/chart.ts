@@ -1,7 +1,8 @@
 // The chart's entry. One module is loaded for each model; what a person set in a view is kept here, so that a
 // notebook that draws its cells anew shows the chart as it was.
 
-import { type Memory, type Model, View } from "./chart/view";
+import { type Memory, View } from "./chart/view";
+import type { Model } from "./model";
 
 interface RenderProps {
   model: Model;

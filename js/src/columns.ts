@@ -1,6 +1,7 @@
 // How wide columns are and which of them are in view.
 
 import { display } from "./format";
+import type { Measure } from "./measure";
 import type { Rows } from "./rows";
 
 export const NARROWEST = 64;
@@ -11,8 +12,6 @@ const BOLD = 1.17; // how much wider a name is than plain text
 const SIGNS = 28; // room for the arrow of a sorted column and its menu
 const SPREAD = 1.06; // the longest text is not always the widest
 const MOST_STRETCH = 1.7;
-
-export type Measure = (text: string) => number;
 
 /** Widths that fit names, types and the rows at hand; never narrower than they were. */
 export function widthsOf(

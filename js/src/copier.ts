@@ -1,4 +1,4 @@
-// What a copy takes: the block of cells, else the selected rows, else the one cell; as tab-separated text. What
+// What leaves the table. A copy takes the block of cells, else the selected rows, else the one cell; as tab-separated text. What
 // is all here is copied at once, the rest is asked of the kernel.
 
 import { tsv } from "./clipboard";
@@ -7,6 +7,8 @@ import type { Layout } from "./layout";
 import type { Request } from "./protocol";
 import type { Rows } from "./rows";
 import type { Marks } from "./select";
+
+export type CopyRequest = Extract<Request, { type: "copy" }>;
 
 const CUT = 300; // characters of a value that come with a window
 
@@ -29,7 +31,7 @@ export class Copier {
   }
 
   /** Give the text, or the request that gets it; undefined when there is nothing to copy. */
-  take(header: boolean): { text: string; rows: number } | Request | undefined {
+  take(header: boolean): { text: string; rows: number } | CopyRequest | undefined {
     const { shown } = this.#layout;
     const block = this.#cursor.block(shown);
     if (!block && this.#marks.count > 0) return this.#request(null, shown, header);
@@ -39,6 +41,14 @@ export class Copier {
     return (
       this.#local(first, end, columns, header) ?? this.#request([[first, end]], columns, header)
     );
+  }
+
+  /** Columns of an export: those shown; null where they are all, as they come. */
+  get columns(): number[] | null {
+    const { shown } = this.#layout;
+    const isPlain =
+      shown.length === this.#rows.columns.length && shown.every((one, at) => one === at);
+    return isPlain ? null : shown;
   }
 
   #local(first: number, end: number, columns: number[], header: boolean) {
@@ -54,7 +64,7 @@ export class Copier {
     return { text: tsv(lines), rows: end - first };
   }
 
-  #request(ranges: [number, number][] | null, columns: number[], header: boolean): Request {
+  #request(ranges: [number, number][] | null, columns: number[], header: boolean): CopyRequest {
     return { type: "copy", revision: this.#rows.revision, ranges, columns, header };
   }
 }

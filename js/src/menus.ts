@@ -1,48 +1,51 @@
 // What the menus of the table offer.
 
-import { sorted } from "./arrange";
+import { AS_IT_COMES, isSame, sorted } from "./arrange";
+import type { Arranging } from "./arranging";
 import type { Layout } from "./layout";
 import type { Entry, Item } from "./menu";
-import type { Arrangement, Column, Order } from "./protocol";
-
-export interface ColumnActs {
-  sort(sort: Arrangement["sort"]): void;
-  filter(): void;
-  unfilter(): void;
-  fit(): void;
-  laidOut(): void;
-}
+import type { Outgoing } from "./outgoing";
+import type { Column, Order } from "./protocol";
+import type { Marks } from "./select";
+import type { Grid } from "./table";
 
 export function columnMenu(
   number: number,
   column: Column,
-  layout: Layout,
-  { sort, filters }: Arrangement,
-  acts: ColumnActs,
+  grid: Grid,
+  arranging: Arranging,
+  filter: () => void,
 ): Entry[] {
+  const { layout } = grid;
+  const { sort, filters } = arranging.asked;
   const now = sort.find(([other]) => other === number)?.[1];
   const others = sort.some(([other]) => other !== number);
   const isFiltered = filters.some((filter) => filter.column === number);
   const place = layout.shown.indexOf(number);
-  const change = (run: () => void) => () => {
-    run();
-    acts.laidOut();
-  };
+  const change = changing(grid);
   const by = (order: Order, add: boolean): Item => ({
     label: `${add ? "Then sort" : "Sort"} ${order === "asc" ? "ascending" : "descending"}`,
     icon: order === "asc" ? "ascending" : "descending",
-    run: () => acts.sort(sorted(sort, number, order, add)),
+    run: () => arranging.change({ sort: sorted(sort, number, order, add) }),
   });
   return [
     by("asc", false),
     by("desc", false),
     ...(others ? [by("asc", true), by("desc", true)] : []),
-    ...(now ? [entry("Do not sort", () => acts.sort(sorted(sort, number, undefined, true)))] : []),
+    ...(now
+      ? [
+          entry("Do not sort", () =>
+            arranging.change({ sort: sorted(sort, number, undefined, true) }),
+          ),
+        ]
+      : []),
     "line",
-    entry("Filter…", acts.filter, "filter"),
-    ...(isFiltered ? [entry("Remove filter", acts.unfilter)] : []),
+    entry("Filter…", filter, "filter"),
+    ...(isFiltered
+      ? [entry("Remove filter", () => arranging.keep((one) => one.column !== number))]
+      : []),
     "line",
-    entry("Fit width", acts.fit, "fit"),
+    entry("Fit width", () => grid.fit(number), "fit"),
     {
       ...entry(
         "Move left",
@@ -71,7 +74,15 @@ export function columnMenu(
   ];
 }
 
-function grouping(number: number, layout: Layout, change: (run: () => void) => () => void): Item {
+/** Make what is done to a layout show at once. */
+function changing(grid: Grid): (run: () => void) => () => void {
+  return (run) => () => {
+    run();
+    grid.redraw();
+  };
+}
+
+function grouping(number: number, layout: Layout, change: ReturnType<typeof changing>): Item {
   const checked = layout.isGrouped(number);
   return {
     ...entry(
@@ -82,11 +93,9 @@ function grouping(number: number, layout: Layout, change: (run: () => void) => (
   };
 }
 
-export function columnsMenu(columns: Column[], layout: Layout, laidOut: () => void): Entry[] {
-  const change = (run: () => void) => () => {
-    run();
-    laidOut();
-  };
+export function columnsMenu(columns: Column[], grid: Grid): Entry[] {
+  const { layout } = grid;
+  const change = changing(grid);
   const toggle = (number: number): Item => ({
     label: columns[number]?.name ?? "",
     checked: !layout.isHidden(number),
@@ -106,33 +115,35 @@ export function columnsMenu(columns: Column[], layout: Layout, laidOut: () => vo
   ];
 }
 
-export interface MoreActs {
-  columns(): void;
-  copy(header: boolean): void;
-  export(): void;
-  selectAll(): void;
-  unselect(): void;
-  clear(): void;
-}
-
+/** The table's own menu; `columns` opens the one of columns, `filtered` counts the rows shown. */
 export function moreMenu(
-  acts: MoreActs,
-  is: { selected: boolean; arranged: boolean; exporting: boolean; empty: boolean; hidden: number },
+  filtered: () => number,
+  columns: () => void,
+  layout: Layout,
+  marks: Marks,
+  arranging: Arranging,
+  outgoing: Outgoing,
 ): Entry[] {
-  const columns = is.hidden ? `Columns (${is.hidden} hidden)…` : "Columns…";
+  const { hiddenCount } = layout;
+  const isPlain = isSame(arranging.asked, AS_IT_COMES);
+  const isEmpty = filtered() === 0;
+  const busy = isEmpty || outgoing.exporter.isRunning;
+  const without = (): void => arranging.change(AS_IT_COMES);
+  const copy = (header: boolean) => () => outgoing.copy(header);
   return [
-    entry(columns, acts.columns, "columns"),
-    { ...entry("No sorting, no filters", acts.clear, "filter"), disabled: !is.arranged },
+    entry(hiddenCount ? `Columns (${hiddenCount} hidden)…` : "Columns…", columns, "columns"),
+    { ...entry("No sorting, no filters", without, "filter"), disabled: isPlain },
     "line",
-    { ...entry("Select all rows", acts.selectAll), keys: "Ctrl+A", disabled: is.empty },
-    { ...entry("Select nothing", acts.unselect), keys: "Esc", disabled: !is.selected },
-    "line",
-    { ...entry("Copy", () => acts.copy(false), "copy"), keys: "Ctrl+C", disabled: is.empty },
-    { ...entry("Copy with column names", () => acts.copy(true)), disabled: is.empty },
     {
-      ...entry("Export as CSV", acts.export, "export"),
-      disabled: is.empty || is.exporting,
+      ...entry("Select all rows", () => marks.all(filtered())),
+      keys: "Ctrl+A",
+      disabled: isEmpty,
     },
+    { ...entry("Select nothing", () => marks.clear()), keys: "Esc", disabled: marks.count === 0 },
+    "line",
+    { ...entry("Copy", copy(false), "copy"), keys: "Ctrl+C", disabled: isEmpty },
+    { ...entry("Copy with column names", copy(true)), disabled: isEmpty },
+    { ...entry("Export as CSV", () => outgoing.export(filtered()), "export"), disabled: busy },
   ];
 }
 

@@ -1,6 +1,7 @@
 // Which rows are selected. The kernel knows: rows stay selected wherever updates, sorting and filters put them.
 // Here is what it told of the rows at hand, and what a hand did since, so that a click shows at once.
 
+import { moment } from "./moment";
 import type { Mode, Selected } from "./protocol";
 import type { Rows } from "./rows";
 
@@ -96,7 +97,7 @@ export class Marks {
   }
 
   #do(mode: Mode, ranges: Range[]): void {
-    const now = performance.now();
+    const now = moment();
     // A new choice makes those before it moot; old ones nobody answered were no news.
     if (mode !== "replace") this.flush();
     this.#deeds = mode === "replace" ? [] : this.#deeds.filter(({ at }) => now - at < BELIEVED_MS);

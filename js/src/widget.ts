@@ -1,8 +1,8 @@
 // The entry. One module is loaded for each model; what a person set in a view is kept here, so that a notebook
 // that draws its cells anew shows the table as it was.
 
-import type { Memory, Model } from "./view";
-import { View } from "./view";
+import type { Model } from "./model";
+import { type Memory, View } from "./view";
 
 interface RenderProps {
   model: Model;

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Model } from "../src/model";
 import type { FromBrowser } from "../src/protocol";
-import type { Model } from "../src/view";
 import start from "../src/widget";
 import { fromKernel } from "./samples";
 

@@ -2,6 +2,8 @@
 
 import { tint } from "../adopt";
 import { make, on, write } from "../dom";
+import { hear, type Model } from "../model";
+import { moment } from "../moment";
 import { Viewer } from "../viewer";
 import { Bar } from "./bar";
 import { Figure } from "./figure";
@@ -12,13 +14,6 @@ import { type Push, read, type Wish } from "./protocol";
 import type { Zoom } from "./range";
 import { adopt } from "./style";
 
-export interface Model {
-  get(name: string): unknown;
-  send(content: object): void;
-  on(name: string, callback: (content: unknown, buffers?: Buffers) => void): void;
-  off(name: string, callback: (content: unknown, buffers?: Buffers) => void): void;
-}
-
 /** What outlives a view. */
 export interface Memory {
   zoom: Zoom;
@@ -26,7 +21,6 @@ export interface Memory {
 }
 
 const SETTLED_MS = 150; // after the last step of zooming, finer points are asked for
-const moment = () => performance.now();
 
 export class View {
   readonly #stop = new AbortController();
@@ -78,13 +72,10 @@ export class View {
   }
 
   #listen(signal: AbortSignal): void {
-    const hear = (name: string, call: (content: unknown, buffers?: Buffers) => void) => {
-      this.#model.on(name, call);
-      on(signal, "abort", () => this.#model.off(name, call));
-    };
-    hear("msg:custom", (content, buffers) => this.#receive(content, buffers ?? []));
-    hear("change:title", () => this.#options());
-    hear("change:height", () => this.#options());
+    const model = this.#model;
+    hear(model, "msg:custom", (said, buffers) => this.#receive(said, buffers ?? []), signal);
+    hear(model, "change:title", () => this.#options(), signal);
+    hear(model, "change:height", () => this.#options(), signal);
     const size = new ResizeObserver(() => this.#sized());
     size.observe(this.#figure.el);
     const timer = setInterval(() => this.#tick(), 1000);
