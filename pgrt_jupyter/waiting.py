@@ -18,6 +18,13 @@ from .wording import plain
 AFTER_SECONDS = 1.0
 _EVERY_SECONDS = 0.5
 _CANCELS = "Interrupting the kernel cancels it."
+# JupyterLab gives 20 pixels to a cell that has an output, if only an empty one, and `clear_output` would take
+# what else the cell has shown. So a style has the outputs of a cell not shown that has no other.
+_GONE = (
+    '<span class="pgrt-waited" hidden></span><style>.jp-Cell-outputWrapper:has(.pgrt-waited)'
+    ":not(:has(.jp-OutputArea-child~.jp-OutputArea-child)){display:none}</style>"
+)
+
 
 _hidden: ContextVar[bool] = ContextVar("pgrt_waiting_hidden", default=False)
 _places: ContextVar[list[Any] | None] = ContextVar("pgrt_waiting_places", default=None)
@@ -37,7 +44,7 @@ def hidden() -> Iterator[None]:
 def replaced_by(result: Callable[[], object]) -> Iterator[None]:
     """Show a result when the block has ended: in the place of what was waited for in it, if anything was.
 
-    An output that is only emptied leaves a gap below its cell.
+    An output that is only emptied stays in the notebook's file.
     """
     from IPython.display import display
 
@@ -113,4 +120,4 @@ class _Line:
 def _empty(handle: Any) -> None:
     """Leave nothing of an output; what goes wrong with that disturbs nothing."""
     with suppress(Exception):
-        handle.update({"text/plain": ""}, raw=True)
+        handle.update({"text/plain": "", "text/html": _GONE}, raw=True)

@@ -1,5 +1,5 @@
-// What leaves the table. A copy takes the block of cells, else the selected rows, else the one cell; as tab-separated text. What
-// is all here is copied at once, the rest is asked of the kernel.
+// What leaves the table. A copy takes the block of cells, else the selected rows, else the one cell; as
+// tab-separated text. What is all here is copied at once, the rest is asked of the kernel.
 
 import { tsv } from "./clipboard";
 import type { Cursor } from "./cursor";

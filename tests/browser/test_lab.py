@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -239,3 +240,22 @@ def test_a_line_tells_what_a_cell_waits_for(lab: Lab, page: Page, writer: Any, d
     expect(table.locator(".badge")).to_have_text("live", timeout=30_000)
     expect(line).to_have_count(0)
     expect(page.locator(".jp-OutputArea-child")).to_have_count(1)
+
+
+def test_a_line_that_has_gone_leaves_no_gap(lab: Lab, page: Page, writer: Any, dsn: str) -> None:
+    """A cell that waited ends as high as one that did not, and its other outputs stay."""
+    sql = "SELECT id, (SELECT count(*) FROM generate_series(1, {}) AS g WHERE g % 7 = id % 7) FROM numbers"
+    texts = f"fast, slow = {sql!r}.format(9), {sql!r}.format(9000000)"
+    alone = ["pgrt.sub('alone', fast);", "pgrt.sub('alone', slow);"]
+    among = [f"print('before'); {one} print('after')" for one in alone]
+    lab.open(page, f"{SETUP.format(dsn)}\n{texts}", *alone, *among, "once = 1")
+    cells = page.locator(".jp-CodeCell")
+    lab.run_all(page)
+    for waits in (2, 4):
+        line = cells.nth(waits).locator(".jp-OutputArea-child").filter(has_text="running")
+        expect(line).to_be_visible(timeout=30_000)
+        expect(line).to_have_count(0, timeout=30_000)
+    lab.expect_prompt(page, "[6]:")
+    heights = [cells.nth(at).evaluate("cell => cell.offsetHeight") for at in range(1, 5)]
+    assert heights[0] == heights[1] < heights[2] == heights[3]
+    expect(cells.nth(4).locator(".jp-OutputArea")).to_have_text(re.compile(r"before\s+after\s*"))

@@ -13,6 +13,7 @@ SLOWLY = (
 )
 SETUP = "import time, threading, psycopg\nimport pgrt_jupyter as pgrt\nprint('ready')"
 SHOWN = ("display_data", "update_display_data")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def started(kernel, db):
 def lines(outcome):
     """List what a cell showed of its waiting, in order; the last is empty when the line has gone."""
     shown = [m["content"] for m in outcome.messages if m["msg_type"] in SHOWN]
-    own = [c for c in shown if c["data"].keys() == {"text/plain"}]
+    own = [c for c in shown if WIDGET not in c["data"]]
     assert len({c["transient"]["display_id"] for c in own}) <= 1
     return [c["data"]["text/plain"] for c in own]
 
@@ -47,7 +48,7 @@ def test_a_first_result_that_takes_long(started, cell):
     ran = started.run(cell)
     shown = [m["content"] for m in ran.messages if m["msg_type"] in SHOWN]
     if "%%" in cell:  # the table is in its place
-        assert "application/vnd.jupyter.widget-view+json" in shown[-1]["data"]
+        assert WIDGET in shown[-1]["data"]
         assert len({content["transient"]["display_id"] for content in shown}) == 1
         told = lines(ran)
     else:
