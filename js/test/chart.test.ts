@@ -2,12 +2,13 @@ import { expect, test } from "vitest";
 import browser from "../../tests/protocol/chart_from_browser.json";
 import kernel from "../../tests/protocol/chart_from_kernel.json";
 import { align } from "../src/chart/align";
+import { target } from "../src/chart/hands";
 import { colour, dash, type Ink } from "../src/chart/ink";
 import { fileName } from "../src/chart/png";
 import { floats, type Picture, Points, type Series } from "../src/chart/points";
 import type { FromBrowser, Push, Request, WindowMessage, Wish } from "../src/chart/protocol";
 import { read } from "../src/chart/protocol";
-import { limited, moved, scaled, stepOf, whole } from "../src/chart/range";
+import { limited, moved, pinched, type Range, scaled, stepOf, whole } from "../src/chart/range";
 import { axis, place, summary, value, zoneOf } from "../src/chart/words";
 import { BEAT_EVERY, Viewer } from "../src/viewer";
 
@@ -148,6 +149,32 @@ test("a zoom stays inside, keeps its middle, and to everything is none", () => {
   expect(limited([-5, 105], [0, 100])).toBeUndefined();
   const [low, high] = limited([50, 50], [0, 100]) ?? [0, 0];
   expect(high).toBeGreaterThan(low);
+});
+
+test("what is under two fingers stays under them", () => {
+  const under = ([low, high]: Range, share: number) => low + share * (high - low);
+  for (const to of [
+    [0.1, 0.9],
+    [0.6, 0.7],
+    [0.9, 0.1],
+  ] as Range[]) {
+    const shown = pinched([100, 200], [0.5, 0.25], to);
+    expect(under(shown, Math.min(...to))).toBeCloseTo(125);
+    expect(under(shown, Math.max(...to))).toBeCloseTo(150);
+  }
+  const [low, high] = pinched([100, 200], [0.4, 0.6], [0.5, 0.5]);
+  expect(high - low).toBeCloseTo(1000);
+});
+
+test("keys zoom around the middle, move what is zoomed, and lead back to all", () => {
+  expect(target("+", [0, 100], false)).toEqual([10, 90]);
+  expect(target("-", [10, 90], true)).toEqual([0, 100]);
+  expect(target("ArrowRight", [10, 90], true)).toEqual([18, 98]);
+  expect(target("ArrowLeft", [0, 100], false)).toEqual([0, 100]);
+  expect(["Home", "0", "Escape"].map((key) => target(key, [10, 90], true))).toEqual(
+    Array(3).fill("all"),
+  );
+  expect(target("ArrowUp", [10, 90], true)).toBeUndefined();
 });
 
 test("the step of bars is the least distance of two", () => {

@@ -332,13 +332,84 @@ def test_hands_on_the_keyboard_zoom_and_move(charted: Open) -> None:
     one = charted()
     one.show(shown(1, waves(300)))
     one.figure.focus()
-    for key in ("+", "+", "ArrowRight"):
-        one.page.keyboard.press(key)
+    expect(one.figure).to_have_attribute("aria-keyshortcuts", re.compile("Plus.*Home"))
     reset = one.place.get_by_role("button", name="Show all")
+    for back in ("Escape", "Home", "0"):
+        for key in ("+", "+", "ArrowRight"):
+            one.page.keyboard.press(key)
+        expect(reset).to_be_visible()
+        assert second(one, 0.02) > 55 and second(one, 0.98) > 250
+        one.page.keyboard.press(back)
+        expect(reset).to_be_hidden()
+    one.page.keyboard.press("Control+ArrowRight")
+    one.page.keyboard.press("Control++")
+    expect(reset).to_be_hidden()  # the browser's
+
+
+class Fingers:
+    """Touch a chart's page as hands do; places are shares of the plot's width and height."""
+
+    def __init__(self, one: Any) -> None:
+        self._one = one
+        self._session = one.page.context.new_cdp_session(one.page)
+
+    def put(self, kind: str, *places: tuple[float, float]) -> None:
+        """Say where fingers are: `touchStart`, `touchMove`, or `touchEnd` with those that stay."""
+        points = [dict(zip("xy", self._one.point(*place), strict=True)) for place in places]
+        for number, point in enumerate(points):
+            point["id"] = number
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def go(self, start: list[tuple[float, float]], end: list[tuple[float, float]]) -> None:
+        """Move fingers from places to others, and lift them."""
+        self.put("touchStart", *start)
+        for part in (0.25, 0.5, 0.75, 1.0):
+            steps = zip(start, end, strict=True)
+            self.put(
+                "touchMove",
+                *((a + part * (c - a), b + part * (d - b)) for (a, b), (c, d) in steps),
+            )
+        self.put("touchEnd")
+
+
+@pytest.fixture
+def touched(charted: Open) -> Any:
+    """Give a chart of 300 seconds on a touch screen, on a page that is longer than the screen."""
+    one = charted(media={"has_touch": True})
+    one.show(shown(1, waves(300)))
+    one.page.evaluate("document.body.style.minHeight = '3000px'")
+    return one
+
+
+def test_fingers_zoom_and_move(touched: Any) -> None:
+    """Two apart, then one across; a double tap shows all, and the page has not moved."""
+    one, fingers = touched, Fingers(touched)
+    reset = one.place.get_by_role("button", name="Show all")
+    fingers.go([(0.4, 0.4), (0.6, 0.6)], [(0.2, 0.4), (0.8, 0.6)])
     expect(reset).to_be_visible()
-    assert second(one, 0.02) > 55 and second(one, 0.98) > 250
-    one.page.keyboard.press("Escape")
+    assert 90 < second(one, 0.02) < 115 and 185 < second(one, 0.98) < 210
+    fingers.go([(0.7, 0.5)], [(0.3, 0.5)])
+    assert 130 < second(one, 0.02) < 155
+    fingers.go([(0.2, 0.5), (0.8, 0.5)], [(0.4, 0.5), (0.6, 0.5)])
+    assert second(one, 0.98) - second(one, 0.02) > 250
+    fingers.go([(0.4, 0.3), (0.6, 0.3)], [(0.2, 0.6), (0.8, 0.6)])  # down as well
+    expect(reset).to_be_visible()
+    for _ in range(2):
+        fingers.put("touchStart", (0.5, 0.5))
+        fingers.put("touchEnd")
     expect(reset).to_be_hidden()
+    assert one.page.evaluate("[scrollY, visualViewport.scale]") == [0, 1]
+
+
+def test_a_finger_going_up_scrolls_the_page(touched: Any) -> None:
+    """From the chart on, zoomed or not; the picture stays."""
+    one, fingers = touched, Fingers(touched)
+    fingers.go([(0.4, 0.5), (0.6, 0.5)], [(0.2, 0.5), (0.8, 0.5)])
+    seen = second(one, 0.02)
+    fingers.go([(0.5, 0.8)], [(0.52, 0.2)])
+    wait_until(lambda: one.page.evaluate("scrollY") > 50)
+    one.page.evaluate("scrollTo(0, 0)")
+    assert second(one, 0.02) == seen
 
 
 def test_the_bundle_is_small_and_plain() -> None:

@@ -33,7 +33,7 @@ export class Bar {
   #receivedAt = 0;
 
   constructor(acts: BarActs) {
-    this.#reset = tool("fit", "Show all (double-click)", acts.reset);
+    this.#reset = tool("fit", "Show all (double-click, Home)", acts.reset);
     this.#pause = tool("pause", "Pause drawing", acts.pause);
     const save = tool("export", "Save as PNG", acts.save);
     const named = { role: "toolbar", "aria-label": "Chart" };

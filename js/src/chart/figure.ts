@@ -1,29 +1,30 @@
-// The drawing: a picture goes in, uPlot draws it, a hand zooms and moves it. What somebody has zoomed to stays, whatever
-// comes; else the newest picture is shown whole.
+// The drawing: a picture goes in, uPlot draws it, `hands` and `touch` zoom and move it. What somebody has zoomed
+// to stays, whatever comes; else the newest picture is shown whole.
 
 import uPlot from "uplot";
 import { make, mark, on } from "../dom";
 import { type Aligned, align } from "./align";
+import { Hands, type Moves } from "./hands";
 import { type Ink, inkOf, isSame } from "./ink";
 import { optionsOf } from "./options";
 import type { Picture } from "./points";
-import { limited, moved, type Range, scaled, stepOf, whole, type Zoom } from "./range";
+import { limited, type Range, stepOf, whole, type Zoom } from "./range";
 import { Tip } from "./tip";
+import { Touch } from "./touch";
 import { summary } from "./words";
 
 export interface FigureActs {
   zoomed(): void;
 }
 
-const WHEEL = 1.0015; // per pixel of a wheel's turn
-
-export class Figure {
+export class Figure implements Moves {
   readonly el = make("div", "figure", { tabindex: "0", role: "img" });
   readonly #root: HTMLElement;
   readonly #zoom: Zoom;
   readonly #hidden: Set<string>;
   readonly #acts: FigureActs;
   readonly #tip: Tip;
+  readonly #hands: Hands;
   #plot: uPlot | undefined;
   #picture: Picture | undefined;
   #aligned: Aligned = [[]];
@@ -45,8 +46,8 @@ export class Figure {
     this.#ink = inkOf(root);
     this.#tip = new Tip(() => this.#ink);
     this.el.append(this.#tip.el);
-    on(this.el, "wheel", (event) => this.#wheel(event), signal, { passive: false });
-    on(this.el, "keydown", (event) => this.#key(event), signal);
+    this.#hands = new Hands(this, signal);
+    new Touch(this, signal);
     on(signal, "abort", () => this.#plot?.destroy());
   }
 
@@ -57,6 +58,14 @@ export class Figure {
   /** The range of x on the screen when it is not all. */
   get zoomedTo(): Range | undefined {
     return this.#zoom.x;
+  }
+
+  get range(): Range {
+    return this.#zoom.x ?? this.#all;
+  }
+
+  get plot(): uPlot | undefined {
+    return this.#plot;
   }
 
   get ink(): Ink {
@@ -115,6 +124,11 @@ export class Figure {
     this.#to(undefined, undefined);
   }
 
+  /** Show a range of x, and of y what is shown. */
+  to(x: Range | undefined): void {
+    this.#to(x, this.#zoom.y);
+  }
+
   get #size(): { width: number; height: number } | undefined {
     const { clientWidth: width, clientHeight: height } = this.el;
     return width > 40 && height > 40 ? { width, height } : undefined;
@@ -130,7 +144,7 @@ export class Figure {
     const live = {
       ink: () => this.#ink,
       picture: () => this.#picture ?? picture,
-      x: () => this.#zoom.x ?? this.#all,
+      x: () => this.range,
       y: () => this.#zoom.y,
       step: () => this.#step,
       isHidden: (label: string) => this.#hidden.has(label),
@@ -152,7 +166,7 @@ export class Figure {
       bind: {
         mousedown: (_plot, _over, handler) => (event) => {
           this.el.focus({ preventScroll: true });
-          if (event.shiftKey && event.button === 0) this.#grab(event);
+          if (event.shiftKey && event.button === 0) this.#hands.grab(event);
           else handler(event);
           return null;
         },
@@ -200,55 +214,5 @@ export class Figure {
     const [low, high] = this.#all;
     const { x } = this.#zoom;
     return x ? [Math.min(low, x[0]), Math.max(high, x[1])] : [low, high];
-  }
-
-  // -- hands
-
-  /** Zoom with the wheel where somebody has clicked, or with Ctrl: elsewhere it scrolls the page. */
-  #wheel(event: WheelEvent): void {
-    const plot = this.#plot;
-    const isAsked = event.ctrlKey || event.metaKey || this.el.matches(":focus");
-    if (!plot || !isAsked) return;
-    const { left, width } = plot.over.getBoundingClientRect();
-    const range = this.#zoom.x ?? this.#all;
-    const pixels = event.deltaMode === 1 ? 20 : 1;
-    event.preventDefault();
-    if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-      const by = (event.deltaX * pixels * (range[1] - range[0])) / width;
-      if (this.#zoom.x) this.#to(moved(range, by), this.#zoom.y);
-      return;
-    }
-    const around = plot.posToVal(event.clientX - left, "x");
-    this.#to(scaled(range, WHEEL ** (event.deltaY * pixels), around), this.#zoom.y);
-  }
-
-  /** Move the picture with the pointer, from Shift and a button on. */
-  #grab(start: MouseEvent): void {
-    const plot = this.#plot;
-    const { x } = this.#zoom;
-    if (!plot || !x) return;
-    const width = plot.over.clientWidth;
-    const end = new AbortController();
-    const move = (event: MouseEvent) =>
-      this.#to(moved(x, ((start.clientX - event.clientX) * (x[1] - x[0])) / width), this.#zoom.y);
-    on(document, "mousemove", move, end.signal);
-    on(document, "mouseup", () => end.abort(), end.signal);
-  }
-
-  #key(event: KeyboardEvent): void {
-    const range = this.#zoom.x ?? this.#all;
-    const width = range[1] - range[0];
-    const to: Record<string, () => Range | undefined> = {
-      "+": () => scaled(range, 0.8, (range[0] + range[1]) / 2),
-      "=": () => scaled(range, 0.8, (range[0] + range[1]) / 2),
-      "-": () => scaled(range, 1.25, (range[0] + range[1]) / 2),
-      ArrowLeft: () => this.#zoom.x && moved(range, -width / 10),
-      ArrowRight: () => this.#zoom.x && moved(range, width / 10),
-    };
-    if (event.key === "0" || event.key === "Escape") this.reset();
-    else if (event.key in to) this.#to(to[event.key]?.(), this.#zoom.y);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
   }
 }

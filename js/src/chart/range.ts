@@ -49,6 +49,20 @@ export function moved([low, high]: Range, by: number): Range {
   return [low + by, high + by];
 }
 
+const CLOSEST = 0.02; // of the width: nearer fingers say nothing of a zoom
+
+/** Keep under two fingers what was there when they came; their places are shares of the width. */
+export function pinched([low, high]: Range, from: Range, to: Range): Range {
+  const [one = 0, other = 0] = [...from].sort(by);
+  const [left = 0, right = 0] = [...to].sort(by);
+  const factor = Math.max(other - one, CLOSEST) / Math.max(right - left, CLOSEST);
+  const width = (high - low) * factor;
+  const start = low + one * (high - low) - left * width;
+  return [start, start + width];
+}
+
+const by = (one: number, other: number) => one - other;
+
 /** Keep a range that can be drawn, within what there is; undefined when it is all of it. */
 export function limited(range: Range, all: Range): Range | undefined {
   const width = all[1] - all[0];
