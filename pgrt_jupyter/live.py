@@ -234,6 +234,7 @@ class LiveQuery(traitlets.HasTraits):
         window: Any = None,
         *,
         mode: str = "replace",
+        log: bool = False,
         height: int = 320,
         persist: bool = False,
     ) -> LivePlot:
@@ -245,6 +246,7 @@ class LiveQuery(traitlets.HasTraits):
         series. With `window`, seconds, a timedelta, text such as "5min", or a width of a numeric x,
         only the newest part is drawn. `mode="append"` also keeps points that have left the result
         while they are in the window; where there is no column of times, x is the time of the result.
+        `log=True` draws y on a logarithmic axis: what is not above 0 is a gap, and named below the chart.
 
         `height` is in CSS pixels. With `persist=True` the notebook file gets the first rows. The chart's
         `close()` ends it; one that appends goes on until then, whether somebody looks or not. Raises
@@ -254,7 +256,7 @@ class LiveQuery(traitlets.HasTraits):
         from .plot import options
         from .plot.widget import make
 
-        asked = options.read(kind, x, y, by, window, mode)
+        asked = options.read(kind, x, y, by, window, mode, log)
         plot = make(self._shown(), plain(self.name), asked, height=height, persist=persist)
         with self._news:  # the delivery thread goes through them
             self._tables.add(plot)

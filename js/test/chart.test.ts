@@ -4,6 +4,7 @@ import kernel from "../../tests/protocol/chart_from_kernel.json";
 import { align } from "../src/chart/align";
 import { target } from "../src/chart/hands";
 import { colour, dash, type Ink } from "../src/chart/ink";
+import { rangeOfY } from "../src/chart/options";
 import { fileName } from "../src/chart/png";
 import { floats, type Picture, Points, type Series } from "../src/chart/points";
 import type { FromBrowser, Push, Request, WindowMessage, Wish } from "../src/chart/protocol";
@@ -175,6 +176,23 @@ test("keys zoom around the middle, move what is zoomed, and lead back to all", (
     Array(3).fill("all"),
   );
   expect(target("ArrowUp", [10, 90], true)).toBeUndefined();
+});
+
+test("a logarithmic axis shows the powers around what there is, and has no zero", () => {
+  const picture = hold("logarithmic").picture as Picture;
+  expect(picture.log).toBe(true);
+  expect(picture.left_out).toEqual(["1 value of 0 or less"]);
+  expect([...(picture.series[0]?.y ?? [])]).toEqual([100, Number.NaN, Number.NaN, 0.5]);
+  for (const kind of ["line", "bar"] as const) {
+    const [low, high] = rangeOfY({ ...picture, kind }, 0.5, 100);
+    expect(low).toBeGreaterThan(0);
+    expect(low).toBeLessThanOrEqual(0.5);
+    expect(high).toBeGreaterThanOrEqual(100);
+    expect(high).toBeLessThanOrEqual(1000);
+  }
+  expect(rangeOfY(picture, null, null)).toEqual([1, 10]);
+  expect(rangeOfY({ ...picture, kind: "bar", log: false }, 0.5, 100)[0]).toBe(0);
+  expect(summary(picture)).toContain("on a logarithmic axis");
 });
 
 test("the step of bars is the least distance of two", () => {

@@ -31,14 +31,17 @@ class Options:
     window: float | None  # seconds, or units of a numeric x
     timed: bool  # the window was given as a time
     mode: Mode
+    log: bool = False  # the axis of y
 
 
-def read(kind: str, x: Any, y: Any, by: Any, window: Any, mode: str) -> Options:
+def read(kind: str, x: Any, y: Any, by: Any, window: Any, mode: str, log: bool = False) -> Options:
     """Check what somebody asked for; raises ConfigurationError."""
     if kind not in KINDS:
         raise ConfigurationError(f"kind={kind!r}: use {', '.join(map(repr, KINDS))}")
     if mode not in get_args(Mode):
         raise ConfigurationError(f"mode={mode!r}: use 'replace' or 'append'")
+    if not isinstance(log, bool):
+        raise ConfigurationError(f"log={log!r}: use True or False")
     width, timed = _window(window)
     if mode == "append" and width is None:
         raise ConfigurationError(
@@ -52,6 +55,7 @@ def read(kind: str, x: Any, y: Any, by: Any, window: Any, mode: str) -> Options:
         window=width,
         timed=timed,
         mode=cast(Mode, mode),
+        log=log,
     )
 
 

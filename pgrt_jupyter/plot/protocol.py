@@ -70,6 +70,7 @@ class Window(TypedDict):
     role: Role  # of x
     x: str  # its name
     y: str  # its name, where all series have the same
+    log: bool  # its axis is logarithmic
     categories: list[str]
     extent: tuple[float, float] | None  # of x, when nobody has zoomed
     series: list[Line]

@@ -42,6 +42,7 @@ class Drawn:
     extent: tuple[float, float] | None = None  # the least and the greatest x, or the window
     problem: str = ""  # why nothing is drawn
     points: int = 0
+    log: bool = False  # the axis of y
 
 
 def failed(problem: str, kind: Kind = "line") -> Drawn:
@@ -138,12 +139,18 @@ def _in_order(x: Floats) -> Callable[[Floats], Floats]:
 
 
 def finished(drawn: Drawn, options: Options, slots: Slots) -> Drawn:
-    """Cut to the window and to as many series as there are colours; say what is left out."""
+    """Cut to the window and to as many series as there are colours; say what is left out.
+
+    Where y is logarithmic, what is not above 0 is a gap.
+    """
     series = _in_window(drawn, options)
     given = slots.assign(one.label for one in series)
     unseen = [one.label for one in series if one.label not in given]
     series = [replace(one, slot=given[one.label]) for one in series if one.label in given]
     left_out = (*drawn.left_out, *_in_words(unseen))
+    if options.log:
+        left_out += _without_logarithm(series)
+        series = [replace(one, y=np.where(one.y > 0, one.y, np.nan)) for one in series]
     extent = _extent(series)
     if extent is not None and options.window is not None:
         extent = (extent[1] - options.window, extent[1])
@@ -153,6 +160,7 @@ def finished(drawn: Drawn, options: Options, slots: Slots) -> Drawn:
         left_out=left_out,
         extent=extent,
         points=sum(len(one.x) for one in series),
+        log=options.log,
     )
 
 
@@ -175,6 +183,13 @@ def _extent(series: Sequence[Series]) -> tuple[float, float] | None:
     if not there:
         return None
     return min(float(one.x[0]) for one in there), max(float(one.x[-1]) for one in there)
+
+
+def _without_logarithm(series: Sequence[Series]) -> tuple[str, ...]:
+    count = sum(int(np.count_nonzero(one.y <= 0)) for one in series)
+    if not count:
+        return ()
+    return ("1 value of 0 or less" if count == 1 else f"{count:,} values of 0 or less",)
 
 
 def _in_words(unseen: Sequence[str]) -> list[str]:

@@ -97,7 +97,7 @@ def thinned(picture: Picture, wish: Wish) -> Thinned:
         x, y = one.x[rows], one.y[rows]
         cut = cut or len(x) < len(one.x)
         if drawn.kind == "scatter" and len(x) > most:
-            kept = thin.spread(x, y, most)
+            kept = thin.spread(x, np.log(y) if drawn.log else y, most)
         elif drawn.kind != "scatter" and len(x) > 2 * buckets:
             kept = thin.extremes(x, y, buckets)
         else:
@@ -148,6 +148,7 @@ def _about(drawn: Drawn) -> dict[str, Any]:
         "role": drawn.role,
         "x": drawn.x_label,
         "y": drawn.y_label,
+        "log": drawn.log,
         "categories": list(drawn.categories),
         "extent": drawn.extent,
         "left_out": list(drawn.left_out),

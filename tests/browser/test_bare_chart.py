@@ -279,6 +279,47 @@ def test_bars_of_text_and_numbers_beyond_reason(charted: Open) -> None:
     assert huge.drawn() > 500
 
 
+HEIGHTS = """(canvas, shares) => {
+    const { width, height } = canvas, dots = canvas.getContext("2d").getImageData(0, 0, width, height)
+    const over = canvas.parentElement.querySelector(".u-over"), scale = width / canvas.clientWidth
+    return shares.map(share => {
+        const x = Math.round((over.offsetLeft + share * over.clientWidth) * scale)
+        const rows = []
+        for (let y = 0; y < height; y++) {
+            const [r, g, b, a] = dots.data.slice(4 * (y * width + x))
+            if (a > 200 && b - r > 80) rows.push(y)  // the first series' blue
+        }
+        return rows.reduce((sum, y) => sum + y, 0) / rows.length / scale
+    })
+}"""
+
+
+def heights(one: Any, *shares: float) -> list[float]:
+    """Say in pixels how far below the top the line is, at shares of the width."""
+    canvas = one.place.locator("canvas")
+    return canvas.evaluate(HEIGHTS, shares)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("kind", ["line", "area", "bar", "scatter"])
+def test_a_logarithmic_axis(charted: Open, kind: str) -> None:
+    """Ten times as much is as much higher everywhere; what has no logarithm is named."""
+    frame = pd.DataFrame({"x": [1, 2, 3, 4, 5], "v": [1, 10, 100, 0, 1000.0]})
+    asked = {"kind": kind, "x": "x", "log": True}
+    one = charted(asked)
+    one.show(shown(1, frame))
+    expect(one.place.locator(".rest")).to_have_text("not drawn: 1 value of 0 or less")
+    expect(one.figure).to_have_attribute("aria-label", re.compile("on a logarithmic axis"))
+    assert one.drawn() > 1_000
+    assert "10" in tip(one, 0.3 if kind == "bar" else 0.26)
+    if kind == "line":
+        ys = heights(one, 0.001, 0.25, 0.5)
+        assert abs((ys[0] - ys[1]) - (ys[1] - ys[2])) < 3 < ys[1] - ys[2]
+        plain = charted({**asked, "log": False})
+        plain.show(shown(1, frame))
+        ys = heights(plain, 0.001, 0.25, 0.5)
+        assert (ys[1] - ys[2]) > 5 * (ys[0] - ys[1])
+
+
 def test_the_theme_is_followed(charted: Open) -> None:
     """Colours of the canvas too, when the page's theme changes."""
     one = charted()

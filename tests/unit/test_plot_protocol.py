@@ -27,10 +27,12 @@ AT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 START = AT.timestamp()
 
 
-def picture(frame: pd.DataFrame, types: tuple[str, ...], revision: int, **told: Any) -> Picture:
+def picture(
+    frame: pd.DataFrame, types: tuple[str, ...], revision: int, log: bool = False, **told: Any
+) -> Picture:
     rest = {"status": "live", "message": "", "truncated": False, "refreshed_at": AT, **told}
     shown = window.Shown(version=revision, frame=frame, types=types, **rest)
-    options = read("line", None, None, None, None, "replace")
+    options = read("line", None, None, None, None, "replace", log)
     drawn = draw(frame, choose(frame, types, options), AT)
     return Picture(shown, finished(drawn, options, Slots()), revision)
 
@@ -43,12 +45,14 @@ def written() -> dict[str, Any]:
     first = picture(few, ("timestamptz", "int4", "float8"), 1)
     many = pd.DataFrame({"x": np.arange(10_000.0), "y": np.arange(10_000.0) % 7})
     wide = picture(many, ("float8", "float8"), 2)
+    small = pd.DataFrame({"x": np.arange(4.0), "y": [100.0, 0.0, None, 0.5]})
     failed = {"status": "error", "error": {"message": "no <b>", "sqlstate": "42P01"}}
     steps = {
         "first": (first, Wish(800)),
         "failed": (picture(few, ("timestamptz", "int4", "float8"), 1, **failed), None),
         "thinned": (wide, Wish(30)),
         "zoomed": (wide, Wish(30, 100.0, 110.0)),
+        "logarithmic": (picture(small, ("float8", "float8"), 3, log=True), Wish(30)),
     }
     samples = {}
     for seq, (name, (shown, wish)) in enumerate(steps.items(), 1):
@@ -65,7 +69,7 @@ def numbers(buffer: bytes) -> list[float | None]:
 
 
 def test_the_kernel_writes_the_sample_messages() -> None:
-    """Points in buffers, the state alone, a thinned picture, and part of it."""
+    """Points in buffers, the state alone, a thinned picture, part of it, and a logarithmic one."""
     assert json.loads(json.dumps(written())) == KERNEL
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrt_jupyter import window
+from pgrt_jupyter.errors import ConfigurationError
 from pgrt_jupyter.plot import kept, thin, viewer
 from pgrt_jupyter.plot.columns import choose
 from pgrt_jupyter.plot.drawing import Picture
@@ -289,3 +290,22 @@ def test_few_points_are_sent_as_they_are() -> None:
     assert [len(one.x) for one in made.series] == [1_500, 1_500]
     _, buffers = viewer.packed(made.series)
     assert [len(part) for part in buffers] == [12_000] * 3
+
+
+def test_a_logarithmic_axis_leaves_out_what_is_not_above_zero() -> None:
+    """It is a gap, and counted by name; NULL is a gap that nobody counts; x and the result stay."""
+    frame = pd.DataFrame({"x": [1, 2, 3, 4], "a": [10, 0, None, 0.5], "b": [-1, 2, 3, 4]})
+    drawn = Chart(log=True).show(frame)
+    a, b = drawn.series
+    np.testing.assert_array_equal(a.y, [10, np.nan, np.nan, 0.5])
+    np.testing.assert_array_equal(b.y, [np.nan, 2, 3, 4])
+    assert a.x is b.x
+    assert (drawn.left_out, drawn.log) == (("2 values of 0 or less",), True)
+    assert frame["b"][0] == -1
+    assert Chart().show(frame).left_out == ()
+
+
+def test_a_logarithmic_axis_is_asked_for_by_true() -> None:
+    """Anything else is a mistake."""
+    with pytest.raises(ConfigurationError, match="log=10: use True or False"):
+        Chart(log=10)

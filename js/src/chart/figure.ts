@@ -83,8 +83,8 @@ export class Figure implements Moves {
     this.#step = stepOf(this.#aligned[0]);
     mark(this.el, "aria-label", summary(picture));
     const series = picture.series.map(({ label, slot }) => [label, slot]);
-    const { kind, role, x, y } = picture;
-    const shape = JSON.stringify([kind, role, x, y, series]);
+    const { kind, role, x, y, log } = picture;
+    const shape = JSON.stringify([kind, role, x, y, log, series]);
     if (this.#plot && shape === this.#shape) {
       this.#plot.setData(this.#aligned as uPlot.AlignedData);
       this.#tip.follow(picture);

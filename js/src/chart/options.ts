@@ -30,16 +30,23 @@ export function optionsOf(live: Live, size: Size, more: Partial<uPlot.Options>):
     padding: [10, 20, null, null],
     scales: {
       x: { time: isTime(picture), range: () => live.x() },
-      y: { range: (_plot, low, high) => live.y() ?? rangeOfY(picture, low, high) },
+      y: {
+        distr: picture.log ? 3 : 1,
+        range: (_plot, low, high) => live.y() ?? rangeOfY(picture, low, high),
+      },
     },
     axes: [xAxis(live), yAxis(live)],
     series: [{}, ...picture.series.map((one, at) => seriesOf(one, at, live))],
   };
 }
 
-/** Bars and areas stand on zero; anything has some room. */
+/** Bars and areas stand on zero; anything has some room. A logarithmic axis has no zero. */
 export function rangeOfY(picture: Picture, low: number | null, high: number | null): Range {
-  if (low === null || high === null) return [0, 1];
+  if (low === null || high === null) return picture.log ? [1, 10] : [0, 1];
+  if (picture.log) {
+    const [from, to] = uPlot.rangeLog(low, high, 10, false);
+    return [from ?? low, to ?? high];
+  }
   const stands = picture.kind === "bar" || picture.kind === "area";
   const edge = { pad: 0.08, soft: 0, mode: stands ? 1 : 3 } as const;
   const [from, to] = uPlot.rangeNum(low, high, { min: edge, max: edge });
@@ -153,7 +160,8 @@ function bars(live: Live, at: number, count: number): uPlot.Series.PathBuilder {
     const fill = new Path2D();
     const group = live.step() * (count > 1 ? 0.84 : 0.72);
     const [xs, ys] = [plot.data[0], plot.data[number] ?? []];
-    const zero = plot.valToPos(0, "y", true);
+    const foot = live.picture().log ? (plot.scales.y?.min ?? 1) : 0;
+    const zero = plot.valToPos(foot, "y", true);
     for (let place = first; place <= last; place++) {
       const [x, y] = [xs[place], ys[place]];
       if (x === undefined || y === null || y === undefined) continue;

@@ -40,6 +40,7 @@ export interface WindowMessage extends Wish {
   role: Role; // of x
   x: string; // its name
   y: string; // its name, where all series have the same
+  log: boolean; // its axis is logarithmic
   categories: string[];
   extent: [low: number, high: number] | null; // of x, when nobody has zoomed
   series: Line[];

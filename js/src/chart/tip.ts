@@ -35,11 +35,12 @@ export class Tip {
       return;
     }
     this.#plot = plot;
+    const nothing = picture.log ? "not drawn" : "NULL"; // or not above 0
     const lines = picture.series.flatMap(({ label, slot }, at) => {
       const index = idxs[at + 1];
       const y = typeof index === "number" ? plot.data[at + 1]?.[index] : undefined;
       if (y === undefined || hidden.has(label)) return [];
-      return [{ label, slot, text: y === null ? "NULL" : value(y) }];
+      return [{ label, slot, text: y === null ? nothing : value(y) }];
     });
     if (lines.length === 0) {
       this.hide();

@@ -57,5 +57,7 @@ export function summary(picture: Picture): string {
   const { kind, series, points } = picture;
   const about = picture.y ? ` of ${picture.y}` : "";
   const lines = series.length === 1 ? "1 series" : `${number(series.length)} series`;
-  return `${kind} chart${about} over ${picture.x || "time"}: ${lines}, ${number(points)} points`;
+  const scale = picture.log ? " on a logarithmic axis" : "";
+  const over = picture.x || "time";
+  return `${kind} chart${about}${scale} over ${over}: ${lines}, ${number(points)} points`;
 }
