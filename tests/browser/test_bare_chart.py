@@ -191,6 +191,44 @@ def test_what_is_left_out_is_named(charted: Open) -> None:
     expect(one.place.locator(".rest")).to_contain_text("not drawn: 10 more series (k50, k51,")
 
 
+WHOLE = """list => {
+    const { top, bottom } = list.getBoundingClientRect()
+    const shown = [...list.children].filter(key => key.checkVisibility({ visibilityProperty: true }))
+    const boxes = shown.map(key => key.getBoundingClientRect())
+    return [shown.length, boxes.every(box => box.top >= top - 1 && box.bottom <= bottom + 1)]
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_many_keys_are_folded(charted: Open, theme: str) -> None:
+    """Whole rows of them; a button says how many there are besides and opens them, by keyboard as well."""
+    names = [str(at) for at in range(1, 51)]
+    frame = pd.DataFrame({"at": START, "k": names, "v": 1.0})
+    one = charted({"by": "k"}, width=1100, media={"color_scheme": theme})
+    one.show(shown(1, frame))
+    keys, more = one.place.locator(".list"), one.place.locator(".keys .link")
+    expect(more).to_be_hidden()
+    assert keys.evaluate(WHOLE) == [50, True]
+    one.page.set_viewport_size({"width": 600, "height": 420})
+    expect(more).to_have_text(re.compile(r"^… \d\d more$"))
+    count, is_whole = keys.evaluate(WHOLE)
+    assert is_whole
+    assert more.inner_text() == f"… {50 - count} more"
+    assert keys.get_by_role("button").count() == count  # for a screen reader, too
+    keys.get_by_role("button", name=str(count), exact=True).focus()
+    one.page.keyboard.press("Tab")
+    expect(more).to_be_focused()
+    one.page.keyboard.press("Enter")
+    expect(more).to_have_attribute("aria-expanded", "true")
+    expect(more).to_have_text("fewer")
+    assert keys.evaluate(WHOLE) == [50, True]
+    one.show(shown(2, frame.assign(v=2.0)))
+    expect(keys.get_by_role("button")).to_have_count(50)
+    assert serious(one) == []
+    more.click()
+    assert keys.evaluate(WHOLE) == [count, True]
+
+
 def test_a_pause_is_of_the_drawing_alone(charted: Open) -> None:
     """It says so; what came meanwhile is there afterwards, and the state goes on."""
     one = charted()

@@ -1,4 +1,5 @@
-// The legend: a key for each series, which shows and hides it, and what there was no room for.
+// The legend: a key for each series, which shows and hides it, and what there was no room for. Three rows of keys
+// are shown; a button opens the others.
 
 import { make, mark, on, write } from "../dom";
 import { colour, type Ink } from "./ink";
@@ -9,16 +10,33 @@ export interface KeysActs {
   toggle(label: string, only: boolean): void;
 }
 
+const ROWS = 3;
+const ROW = 22; // pixels from one row to the next, as in the sheet
+
 export class Keys {
-  readonly el = make("div", "keys", { role: "group", "aria-label": "Series" });
-  readonly #rest = make("span", "rest");
+  readonly #list = make("div", "list");
+  readonly #more = make("button", "link", { "aria-expanded": "false" });
+  readonly #rest = make("div", "rest");
+  readonly el = make(
+    "div",
+    "keys",
+    { role: "group", "aria-label": "Series" },
+    this.#list,
+    this.#more,
+    this.#rest,
+  );
   readonly #acts: KeysActs;
   readonly #buttons = new Map<string, HTMLButtonElement>();
   #slots = new Map<string, number>();
   #shape = "";
+  #isOpen = false;
 
   constructor(acts: KeysActs) {
     this.#acts = acts;
+    on(this.#more, "click", () => {
+      this.#isOpen = !this.#isOpen;
+      this.fit();
+    });
   }
 
   show(picture: Picture, hidden: Set<string>, ink: Ink): void {
@@ -31,8 +49,25 @@ export class Keys {
     write(this.#rest, rest && `not drawn: ${rest}`);
     this.#rest.title = this.#rest.textContent ?? "";
     this.el.hidden = series.length < 2 && rest === "";
+    this.#rest.hidden = rest === "";
     this.tint(ink);
     this.mark(hidden);
+    this.fit();
+  }
+
+  /** Fold what goes beyond three rows at the width there is, and say how many keys that are. */
+  fit(): void {
+    const keys = [...this.#buttons.values()];
+    const isBeyond = (key: HTMLElement) =>
+      key.offsetTop - this.#list.offsetTop >= ROWS * ROW - ROW / 2;
+    this.#more.hidden = true; // it takes room of the keys
+    const isLong = keys.some(isBeyond);
+    this.#more.hidden = !isLong;
+    this.#list.classList.toggle("open", isLong && this.#isOpen);
+    mark(this.#more, "aria-expanded", String(this.#isOpen));
+    const folded = isLong && !this.#isOpen ? keys.filter(isBeyond) : [];
+    for (const key of keys) key.classList.toggle("folded", folded.includes(key));
+    write(this.#more, this.#isOpen ? "fewer" : `… ${folded.length} more`);
   }
 
   tint(ink: Ink): void {
@@ -57,6 +92,6 @@ export class Keys {
       on(button, "click", (event) => this.#acts.toggle(label, (event as MouseEvent).shiftKey));
       this.#buttons.set(label, button);
     }
-    this.el.replaceChildren(...this.#buttons.values(), this.#rest);
+    this.#list.replaceChildren(...this.#buttons.values());
   }
 }

@@ -40,14 +40,14 @@ export function optionsOf(live: Live, size: Size, more: Partial<uPlot.Options>):
   };
 }
 
-/** Bars and areas stand on zero; anything has some room. A logarithmic axis has no zero. */
+/** Bars and areas stand on zero; anything has some room. On a logarithmic axis they stand below the least. */
 export function rangeOfY(picture: Picture, low: number | null, high: number | null): Range {
   if (low === null || high === null) return picture.log ? [1, 10] : [0, 1];
+  const stands = picture.kind === "bar" || picture.kind === "area";
   if (picture.log) {
-    const [from, to] = uPlot.rangeLog(low, high, 10, false);
+    const [from, to] = uPlot.rangeLog(stands ? low / 2 : low, high, 10, false);
     return [from ?? low, to ?? high];
   }
-  const stands = picture.kind === "bar" || picture.kind === "area";
   const edge = { pad: 0.08, soft: 0, mode: stands ? 1 : 3 } as const;
   const [from, to] = uPlot.rangeNum(low, high, { min: edge, max: edge });
   return [from ?? low, to ?? high];
@@ -120,8 +120,15 @@ function yAxis(live: Live): uPlot.Axis {
       return Math.max(42, Math.ceil(Math.max(...widths, 0) / uPlot.pxRatio) + 16);
     },
   };
-  const { y } = live.picture();
+  const { y, log } = live.picture();
+  if (log) made.grid = { ...made.grid, filter: (_plot, splits) => splits.map(powerOrNothing) };
   return y ? { ...made, label: y } : made;
+}
+
+/** Keep powers of ten, for lines that help the eye and no more. */
+function powerOrNothing(value: number): number | null {
+  const power = Math.log10(value);
+  return Math.abs(power - Math.round(power)) < 1e-9 ? value : null;
 }
 
 function seriesOf({ label, slot }: Series, at: number, live: Live): uPlot.Series {

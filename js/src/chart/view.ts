@@ -174,6 +174,7 @@ export class View {
     this.#root.dataset.width = width < 400 ? "tiny" : width < 640 ? "narrow" : "wide";
     this.#tint();
     this.#figure.resize();
+    this.#keys.fit();
     this.#look();
   }
 
