@@ -278,6 +278,8 @@ def test_rows_lost_to_ddl_are_gone_with_the_next_audit(
 ) -> None:
     """However a role loses its right to some rows, the frame loses them, too, with no write happening."""
     given, taken = LOSSES[what]
+    if "security_invoker" in given and db.info.server_version < 150000:
+        pytest.skip("PostgreSQL 15 has views with the rights of who reads them")
     role = reader(db, *given.split("; "))
     table = "shown" if "shown" in given else "notes"
     value = "f(v)" if what == "the function" else "v"

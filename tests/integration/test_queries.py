@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -275,7 +275,6 @@ WRITING = [
     "SELECT nextval('numbers')",
     "SELECT setval('numbers', 5)",
     "SELECT sneaky()",
-    "SELECT lo_create(0)",
     "SELECT 1; DELETE FROM orders",
     "CREATE TABLE made AS SELECT 1",
     "EXPLAIN ANALYZE DELETE FROM orders",
@@ -293,8 +292,14 @@ def test_a_query_with_side_effects_is_refused_and_has_none(dsn, db):
             with pytest.raises((pgrt.QueryRefused, pgrt.QueryFailed)):
                 engine.sub("sneaky", sql)
         assert engine.subscriptions() == {}
-    found = "SELECT (SELECT count(*) FROM orders), (SELECT is_called FROM numbers)"
-    assert db.execute(found).fetchone() == (3, False)
+        # Before 16 a transaction that reads only may make large objects; its end undoes it.
+        with nullcontext() if db.info.server_version < 160000 else pytest.raises(pgrt.QueryFailed):
+            engine.sub("sneaky", "SELECT lo_create(0)")
+    found = (
+        "SELECT (SELECT count(*) FROM orders), (SELECT is_called FROM numbers),"
+        " (SELECT count(*) FROM pg_largeobject_metadata)"
+    )
+    assert db.execute(found).fetchone() == (3, False, 0)
 
 
 def test_a_query_that_notifies_does_not_call_itself(dsn, db, runs):

@@ -612,7 +612,8 @@ def test_what_the_test_above_tries_is_possible(worlds: tuple[World, World]) -> N
         case = Case("s", "t", (("c", "int"),), "id", frozenset([decor]), (), "owner", "nobody", ())
         assert worlds[1].build(case) == []
     understood = {"", "22012", "23502", "23505", "23514", "25P02", "55000"}
-    for kind in STEPS:
+    has_merge = worlds[1].admin.info.server_version >= 150000
+    for kind in STEPS.keys() - ({"merge"} if not has_merge else set()):
         decor = frozenset({"view"} & {kind})
         case = Case("s", "t", (("c", "int"),), "id", decor, (), "owner", "nobody", ((kind, 1),))
         assert worlds[1].build(case) == []
