@@ -13,7 +13,8 @@ from typing import Any, Literal, cast
 from . import binding, embedded, trust, waiting
 from .config import Conninfo, Password, options, resolve
 from .delivery import Deliver, Delivery
-from .engine import capture, forks, sessions
+from .engine import capture, forks
+from .engine.connection import connect
 from .engine.group import Group, Spec
 from .engine.interrupts import turn, whole
 from .engine.loop import FORKED, EngineLoop
@@ -21,6 +22,7 @@ from .engine.model import Refresh, ResultColumn
 from .engine.outcomes import Backend
 from .engine.progress import Progress
 from .engine.statement import parameter_names, parse
+from .engine.translation import translated
 from .errors import (
     ConfigurationError,
     EngineNotRunning,
@@ -424,8 +426,8 @@ def result(name: str) -> ResultColumn:
 
 def _destroy(conninfo: Conninfo) -> list[str]:
     """Drop everything of ours over a connection made for it."""
-    with sessions.translated():
-        connection = sessions.connect(conninfo)
+    with translated():
+        connection = connect(conninfo)
         try:
             return capture.uninstall(connection)
         finally:

@@ -19,5 +19,7 @@ The journey of a change, one way:
 - `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,
   `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the
   thread that owns it all. `progress` tells who waits for a first result how far it is.
-- `server`, `workers` and `sessions` are how blocking work reaches the database.
+- `server`, `workers` and `sessions` are how blocking work reaches the database: over a `connection`, or
+  with a `refusal`; what reads does so in `transactions` that leave nothing behind, and the driver's errors
+  become ours in `translation`.
 """

@@ -21,9 +21,9 @@ from psycopg.types.json import Json, Jsonb
 
 from ..errors import QueryRefused
 from . import frames
+from .connection import Connection
 from .model import Column, Dependencies, Relation
 from .pinning import pinned
-from .sessions import Connection, literal
 from .sql import load
 from .statement import Statement
 
@@ -358,7 +358,8 @@ def _literals(
     types = _type_names(connection, parameter_oids)
     literals = []
     for value, oid, name in zip(statement.values, parameter_oids, types, strict=True):
-        literals.append(f"(({literal(_adapted(value, oid), connection)})::{name})")
+        literal = sql.Literal(_adapted(value, oid)).as_string(connection)
+        literals.append(f"(({literal})::{name})")
     return literals
 
 

@@ -22,10 +22,10 @@ from psycopg.rows import namedtuple_row
 from ..errors import CaptureFailed
 from . import interest
 from .backoff import Backoff
+from .connection import Connection
 from .edition import Standing, digest, standing
 from .pinning import pinned
 from .progress import Progress
-from .sessions import Connection
 from .sql import load
 
 LOCK_TIMEOUT_MS = 300

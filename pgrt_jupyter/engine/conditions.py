@@ -26,12 +26,13 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from . import analysis, predicates
+from .connection import Connection
 from .images import Stored
 from .model import Dependencies, Relation
 from .predicates import Condition
-from .sessions import Connection, read_at_once
 from .sql import load
 from .statement import Statement
+from .transactions import read_at_once
 
 _NO_ROW = "{}"  # an image of NULLs
 _PINNED = sql.SQL("SET LOCAL search_path = pg_catalog, pg_temp")  # see pinning

@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 
 from . import changed, frames
 from .changed import Changed
+from .connection import Connection
 from .merging import Merge, Patch, Uncertain
 from .ordering import is_as_declared
 from .patches import Body, Positions, taken
 from .plans import Place, Plan
-from .sessions import Connection
 from .types import kind_of
 from .values import Values, read_texts
 

@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ..errors import ConfigurationError
+from .connection import Connection
 from .model import Column, Refresh, RefreshFunction, Relation, ResultColumn, RowChange, Tracked
 from .pinning import pinned
 from .relevance import (
@@ -29,7 +30,6 @@ from .relevance import (
     by_conditions,
     by_default_for_row,
 )
-from .sessions import Connection
 from .sql import load
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from .connection import Connection
 from .model import RowChange
 from .pinning import pinned
-from .sessions import Connection
 from .sql import load
 
 _OPERATIONS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "M": "many"}

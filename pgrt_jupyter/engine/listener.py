@@ -23,10 +23,10 @@ from psycopg import sql
 from ..config import Conninfo
 from ..errors import PgrtError
 from . import forks
+from .connection import cut
 from .notification import CHANNEL
 from .pinning import SEARCH_PATH
-from .refusal import reason
-from .sessions import cut, too_old, unavailable
+from .refusal import reason, too_old, unavailable
 from .sql import load
 from .workers import alone
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import pandas as pd
 
 from . import diff
+from .connection import Connection
 from .deltas import Base, Members
 from .model import Delta, Snapshot
 from .plans import Plan
 from .progress import Progress
-from .sessions import Connection
 from .statement import Statement
 
 Lend = Callable[[Callable[[Connection], Any]], Any]

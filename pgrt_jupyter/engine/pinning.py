@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from .sessions import Connection
+from .connection import Connection
 
 SEARCH_PATH = "pg_catalog, pg_temp"
 

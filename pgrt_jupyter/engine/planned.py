@@ -15,12 +15,14 @@ import psycopg
 
 from ..errors import PgrtError
 from . import changed, deltas, diff, frames, patches
+from .connection import Connection
 from .deltas import Base
 from .merging import Patch, Uncertain
 from .model import Column, Snapshot
 from .outcomes import Difference, Outcome, Query
 from .plans import Plan
-from .sessions import Connection, consistent, is_lost
+from .transactions import consistent
+from .translation import is_lost
 
 log = logging.getLogger("pgrt_jupyter")
 

@@ -25,9 +25,9 @@ from psycopg.rows import namedtuple_row
 from . import analysis, frames, rewriting
 from .analysis import Analysed
 from .capture import Member
+from .connection import Connection
 from .model import Column, Relation
 from .rewriting import KeyColumn, Refused, Shape, Sort, Table
-from .sessions import Connection
 from .sql import load
 from .statement import Statement
 from .types import Form, kind_of

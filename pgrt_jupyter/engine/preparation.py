@@ -17,12 +17,13 @@ import psycopg
 from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
 from . import analysis, capture, conditions, filters, plans, rewriting
+from .connection import Connection
 from .group import Group, Spec
 from .keeping import SMALL
 from .roster import Roster
 from .server import Server
-from .sessions import Connection, translated
 from .sql import load
+from .translation import translated
 
 log = logging.getLogger("pgrt_jupyter")
 

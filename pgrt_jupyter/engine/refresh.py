@@ -15,10 +15,12 @@ import pandas as pd
 import psycopg
 
 from . import diff, frames, planned, small
+from .connection import Connection
 from .model import Column, Snapshot
 from .outcomes import Difference, Outcome, Query
 from .pieces import Fetched
-from .sessions import Connection, is_lost, read_small, reading, translated
+from .transactions import read_small, reading
+from .translation import is_lost, translated
 
 log = logging.getLogger("pgrt_jupyter")
 

@@ -16,10 +16,11 @@ from typing import TypeVar
 from ..config import Conninfo
 from ..errors import EngineNotRunning, QueryFailed
 from .attention import Attention
+from .connection import Connection
 from .group import Group
 from .server import Server
-from .sessions import Connection, translated
 from .sql import load
+from .translation import translated
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from .group import Group
 from .preparation import Preparation
 from .replicas import Replicas
 from .server import Server
-from .sessions import translate
 from .throttle import Action, Decision
+from .translation import translate
 
 _RETRY_CAP = 30.0  # seconds between tries of a query that fails
 

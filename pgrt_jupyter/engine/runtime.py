@@ -15,7 +15,7 @@ import psycopg
 
 from ..config import Conninfo
 from ..errors import CaptureFailed, EngineNotRunning, PgrtError
-from . import capture, sessions
+from . import capture, connection
 from .asking import Asking
 from .attention import Attention
 from .audit import Audit
@@ -76,7 +76,7 @@ class Runtime:
 
     async def peer(self) -> str:
         """Say who is at the other end; raises ServerUnavailable."""
-        return await self._server.run(sessions.peer)
+        return await self._server.run(connection.peer)
 
     # -- subscriptions
 

@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pgrt_jupyter.engine import analysis, sessions
+from pgrt_jupyter.engine import analysis
 from pgrt_jupyter.engine.model import Dependencies
 from pgrt_jupyter.engine.statement import parse
+from pgrt_jupyter.engine.translation import translated
 from pgrt_jupyter.errors import PgrtError, QueryRefused
 
 pytestmark = pytest.mark.every_server
@@ -55,7 +56,7 @@ class Place:
 
     def analyse(self, sql: str, params: Any = None) -> analysis.Analysed:
         """Analyse a query under the reader's role."""
-        with sessions.translated():
+        with translated():
             return analysis.analyse(self.reader, parse(sql, params))
 
 

@@ -8,7 +8,9 @@ import psycopg
 import pytest
 
 from pgrt_jupyter.config import resolve
-from pgrt_jupyter.engine import frames, sessions
+from pgrt_jupyter.engine import frames
+from pgrt_jupyter.engine.connection import connect
+from pgrt_jupyter.engine.sessions import Sessions
 from pgrt_jupyter.errors import PgrtError
 
 from ..faults.proxy import Proxy, Way, target_of
@@ -22,7 +24,7 @@ def test_a_break_anywhere_in_the_preparation_logs_nothing(dsn, caplog):
         conninfo = resolve(proxy.conninfo(dsn))
         for count in range(100, 900, 15):
             proxy.cut_after(count, Way.UP)
-            kept = sessions.Sessions()
+            kept = Sessions()
             try:
                 kept.run(conninfo, lambda connection: None)
             except (PgrtError, psycopg.Error):
@@ -35,7 +37,7 @@ def test_a_break_anywhere_in_the_preparation_logs_nothing(dsn, caplog):
 @pytest.mark.every_server
 def test_a_connection_has_the_settings_results_rely_on(dsn):
     """Every one of them."""
-    connection = sessions.connect(resolve(dsn))
+    connection = connect(resolve(dsn))
     try:
         for name, value in frames.SETTINGS:
             row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()

@@ -16,7 +16,7 @@ import pgrt_jupyter as pgrt
 from pgrt_jupyter.engine import frames, small
 from pgrt_jupyter.engine.model import Snapshot
 from pgrt_jupyter.engine.pieces import in_one
-from pgrt_jupyter.engine.sessions import read_small
+from pgrt_jupyter.engine.transactions import read_small
 
 from .test_types import AS_TEXT, EXTREME, ORDINARY, both
 

@@ -1,0 +1,88 @@
+"""Open a connection with the settings that results rely on, say whose it is, and cut it off."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ..config import Conninfo
+from ..errors import ServerUnavailable
+from . import forks, frames
+from .refusal import reason, too_old, unavailable
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def set_config(settings: Sequence[tuple[str, str]], *, local: bool) -> bytes:
+    """Write the statement that makes settings, for a transaction or for a session."""
+    each = (sql.SQL("pg_catalog.set_config({}, {}, {})").format(*s, local) for s in settings)
+    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(each)).as_bytes()
+
+
+# A server does not look at its client while a query runs: that of a killed kernel would go on for hours.
+_NOTICE_OUR_DEATH = b"SET client_connection_check_interval = '5s'"
+# One statement: of a pipeline that breaks, the driver logs what nobody needs to read.
+_SETTLE = set_config(frames.SETTINGS, local=False)
+
+
+def connect(conninfo: Conninfo) -> Connection:
+    """Open a connection in autocommit mode with the settings results rely on."""
+    return prepared(dial(conninfo))
+
+
+def dial(conninfo: Conninfo) -> Connection:
+    """Open a connection in autocommit mode; raises ServerUnavailable."""
+    failure: ServerUnavailable | None = None
+    filled = conninfo.filled()
+    try:
+        # A pooler's next transaction may find another server session, without what was prepared.
+        connection = psycopg.connect(filled, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        failure = unavailable(error, conninfo, reason(error, filled))
+    except OSError as error:  # no file descriptor to be had
+        failure = unavailable(error, conninfo)
+    if failure is not None:
+        raise failure from None  # the driver's frames hold the password
+    forks.remember(connection)
+    if (old := too_old(connection.info.server_version, conninfo)) is not None:
+        connection.close()
+        raise old
+    return connection
+
+
+def prepared(connection: Connection) -> Connection:
+    """Make the settings of a session, unless a pooler lends it to others as well."""
+    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    if row is None or row[0] != connection.info.backend_pid:
+        return connection
+    connection.execute(_SETTLE)
+    with suppress(psycopg.DatabaseError):  # servers on some systems have it not
+        connection.execute(_NOTICE_OUR_DEATH)
+    return connection
+
+
+def peer(connection: Connection) -> str:
+    """Say which server, database and role a connection has, without any secret."""
+    info = connection.info
+    number = info.server_version
+    secured = "TLS" if connection.pgconn.ssl_in_use else "no TLS"
+    local = info.host.startswith("/")
+    return (
+        f"host={info.host} port={info.port} dbname={info.dbname} user={info.user} "
+        f"(PostgreSQL {number // 10_000}.{number % 10_000}{'' if local else ', ' + secured})"
+    )
+
+
+def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Shut a connection's socket down, so that whatever waits on it fails now; from any thread."""
+    with suppress(OSError, psycopg.Error):
+        wire = socket.socket(fileno=connection.pgconn.socket)
+        try:
+            wire.shutdown(socket.SHUT_RDWR)
+        finally:
+            wire.detach()
