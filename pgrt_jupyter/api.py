@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from . import binding, embedded, trust, waiting
 from .config import Conninfo, Password, options, resolve
 from .delivery import Deliver, Delivery
-from .engine import capture, forks
+from .engine import forks, removal
 from .engine.connection import connect
 from .engine.group import Group, Spec
 from .engine.interrupts import turn, whole
@@ -429,7 +429,7 @@ def _destroy(conninfo: Conninfo) -> list[str]:
     with translated():
         connection = connect(conninfo)
         try:
-            return capture.uninstall(connection)
+            return removal.uninstall(connection)
         finally:
             connection.close()
 

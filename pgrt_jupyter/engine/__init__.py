@@ -3,7 +3,8 @@
 The journey of a change, one way:
 
 - `statement` takes the parameters out of the text, `analysis` asks PostgreSQL what the query reads,
-  `capture` puts triggers there, unless `edition` finds those of a newer version.
+  `capture` puts triggers there, on the tables that `families` lists, with the function that `trigger` writes,
+  unless `edition` finds those of a newer version; `removal` takes all of it out again.
 - `listener` hears what they send, `notification` decodes it; `interest` and `attention` say what is
   waited for, so that triggers are silent otherwise.
 - `relevance` decides whether a change matters, with `filters`, `images` and `asking` where the user

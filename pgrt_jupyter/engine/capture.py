@@ -1,110 +1,35 @@
-"""Install, check and remove the triggers that announce changes.
+"""Install and check the triggers that announce changes.
 
 One generated function per table, named by oid, serves four statement-level triggers with transition
 tables. It is made only where it is missing or different, one table per transaction, under an advisory
-lock and a short lock time-out, so that no writer ever queues behind us for longer than that. A table in a
-partition or inheritance tree is watched with its whole tree: a write names one member and fires only
-that member's triggers. Runs on worker threads, under the installing role.
+lock and a short lock time-out, so that no writer ever queues behind us for longer than that. Runs on worker
+threads, under the installing role.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from ..errors import CaptureFailed
-from . import interest
-from .backoff import Backoff
+from . import interest, trigger
 from .connection import Connection
-from .edition import Standing, digest, standing
+from .edition import Standing, standing
+from .families import Member
 from .pinning import pinned
 from .progress import Progress
 from .sql import load
 
 LOCK_TIMEOUT_MS = 300
 _INSTALLING = interest.key(0, 0)  # serialises installation among engines
-_LARGE = 32_000  # stored bytes beyond which a value counts as changed without a look
-_WIDE = 800  # columns beyond which rows are not matched: a plan may hold 1,664 of both images
 _TRIGGERS = ("_pgrt_delete", "_pgrt_insert", "_pgrt_truncate", "_pgrt_update")
 _APPLY = "_pgrt_apply"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """Describe one table of a family and what of ours stands on it."""
-
-    oid: int
-    family: int  # oid that stands for the whole tree
-    schema: str
-    name: str
-    kind: str  # relkind
-    columns: tuple[tuple[str, int], ...]  # name and typlen
-    opaque: frozenset[str]  # columns whose type is not PostgreSQL's own
-    key: tuple[str, ...]  # the primary key's columns
-    plain_key: bool  # whose text is the same whatever a writer's settings are
-    subscribed: bool  # fed by logical replication
-    above_foreign: bool  # a foreign table is among its partitions or children
-    owned: bool  # by the installing role
-    source: str | None  # the body of our function
-    image: str | None  # the body of the function it calls
-    triggers: tuple[tuple[str, str], ...]  # name and tgenabled
-    stamp: str  # differs once that was put in place anew, or the table rewritten, by whomever
-
-    @property
-    def qualified(self) -> str:
-        """Give `schema.table`, unquoted."""
-        return f"{self.schema}.{self.name}"
-
-    @property
-    def capturable(self) -> bool:
-        """Say whether PostgreSQL allows our triggers here."""
-        if self.above_foreign:
-            return False  # with transition tables, a write that reaches the foreign table fails
-        return self.kind in ("r", "p") and not (self.subscribed and not self.owned)
-
-
-def families(connection: Connection, oids: Iterable[int]) -> dict[int, tuple[Member, ...]]:
-    """List, for each relation, every table whose writes can change what it shows; takes no lock."""
-    cursor = connection.cursor(row_factory=namedtuple_row)
-    with pinned(connection):
-        rows: list[Any] = cursor.execute(load("capture_family"), {"oids": sorted(oids)}).fetchall()
-    grouped: dict[int, list[Any]] = {}
-    for row in rows:
-        grouped.setdefault(row.start, []).append(row)
-    return {start: _members(found) for start, found in grouped.items()}
-
-
-def _members(rows: Sequence[Any]) -> tuple[Member, ...]:
-    """Turn the rows of one family into members; the lowest root stands for the family."""
-    family = min((row.oid for row in rows if row.root), default=rows[0].oid)
-    return tuple(
-        Member(
-            oid=row.oid,
-            family=family,
-            schema=row.schema,
-            name=row.name,
-            kind=row.kind,
-            columns=tuple((name, size) for name, size in row.columns),
-            opaque=frozenset(row.opaque),
-            key=tuple(row.key),
-            plain_key=row.plain_key,
-            subscribed=row.subscribed,
-            above_foreign=row.above_foreign,
-            owned=row.owned,
-            source=row.source,
-            image=row.image,
-            triggers=tuple(sorted(row.triggers.items())),
-            stamp=row.stamp,
-        )
-        for row in rows
-    )
 
 
 def is_complete(connection: Connection, member: Member) -> bool:
@@ -121,7 +46,7 @@ def _standing(connection: Connection, member: Member) -> Standing:
     image = standing(member.image, load("capture_image_body"))
     if image in (Standing.OLDER, Standing.BEYOND):
         return image
-    return standing(member.source, body(connection, member))
+    return standing(member.source, trigger.body(connection, member))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +106,7 @@ def _superseded(member: Member) -> CaptureFailed:
 def _withdraw(connection: Connection, member: Member) -> None:
     """Take our triggers off a table to which a foreign table was attached: they fail writes now."""
     try:
-        with _exclusively(connection):
+        with exclusively(connection):
             function = sql.Identifier("_pgrt", f"capture_{member.oid}")
             connection.execute(sql.SQL("DROP FUNCTION IF EXISTS {}() CASCADE").format(function))
     except psycopg.Error as error:
@@ -194,7 +119,7 @@ def install(connection: Connection, member: Member) -> None:
     Waits for other transactions at most LOCK_TIMEOUT_MS; `is_busy` in the error says to try again.
     """
     try:
-        with _exclusively(connection):
+        with exclusively(connection):
             owner = _ready(connection, member)
             _create(connection, member)
             if owner is not None:
@@ -207,7 +132,7 @@ def install(connection: Connection, member: Member) -> None:
 
 
 @contextmanager
-def _exclusively(connection: Connection) -> Iterator[None]:
+def exclusively(connection: Connection) -> Iterator[None]:
     """Run the block in a transaction of its own, one engine after the other, waiting for nobody long."""
     with pinned(connection):
         connection.execute(
@@ -252,7 +177,7 @@ def _create(connection: Connection, member: Member) -> None:
     """Make the function and its triggers; fires nothing and reads no row."""
     function = sql.Identifier("_pgrt", f"capture_{member.oid}")
     table = sql.Identifier(member.schema, member.name)
-    source = body(connection, member)
+    source = trigger.body(connection, member)
     if member.source != source:
         connection.execute(
             sql.SQL(load("capture_function")).format(function=function, body=sql.Literal(source))
@@ -262,111 +187,6 @@ def _create(connection: Connection, member: Member) -> None:
         connection.execute(sql.SQL(load("capture_apply")).format(function=function, table=table))
     if member.owned:
         connection.execute(sql.SQL(load("capture_always")).format(table=table))
-
-
-def body(connection: Connection, member: Member) -> str:
-    """Write the body of a table's trigger function."""
-    # Byte for byte: neither a cast nor an operator that a type's owner made is called with our rights.
-    same_key = sql.SQL("ROW({})::pg_catalog.record *= ROW({})::pg_catalog.record").format(
-        _listed("_pgrt_o", member.key), _listed("_pgrt_n", member.key)
-    )
-    first = sql.Identifier(member.key[0]) if member.key else sql.SQL("")
-    facts = (member.family, member.columns, sorted(member.opaque), member.key, member.plain_key)
-    values: dict[str, sql.Composable] = {
-        "oid": sql.Literal(member.oid),
-        "table": sql.Literal(digest(*facts)),
-        **_wanted(member.family),
-        "changed_of_one": _changed(member, sql.SQL("{}")),
-        "no_old": sql.SQL("pg_catalog.num_nulls(_pgrt_o.{}) > 0").format(first),
-        "no_new": sql.SQL("pg_catalog.num_nulls(_pgrt_n.{}) > 0").format(first),
-        "same_key": same_key,
-        "image_old": _image(member, "_pgrt_o"),
-        "image_new": _image(member, "_pgrt_n"),
-    }
-    values["unmatched"] = sql.SQL("{no_old} OR {no_new}").format(**values)
-    values["changed"] = _changed(member, sql.SQL("pg_catalog.bool_or({})"))
-    keyed = bool(member.key)
-    matched = keyed and len(member.columns) <= _WIDE
-    many = load("capture_changed_of_many") if matched else "      _pgrt_changed := NULL;"
-    images = load("capture_images_of_many") if keyed else ""
-    keys = load("capture_keys") if member.plain_key else ""
-    values["changed_of_many"] = sql.SQL(many).format(**values)
-    values["images_of_many"] = sql.SQL(images).format(**values)
-    values["keys"] = sql.SQL(keys).format(
-        oid=values["oid"], old=_key(member, "_pgrt_o"), new=_key(member, "_pgrt_n")
-    )
-    return sql.SQL(load("capture_body")).format(**values).as_string(connection)
-
-
-def _wanted(family: int) -> dict[str, sql.Composable]:
-    """Write the tests whether somebody waits for something of a family."""
-    wanted, tagged = sql.SQL(load("capture_wanted").rstrip()), sql.SQL("{} + _pgrt_tag")
-    keys: dict[str, sql.Composable] = {}
-    for suffix, half in (("_wanted", 0), ("_rows_wanted", interest.IMAGES)):
-        first = sql.Literal(interest.key(family, half))
-        keys["relation" + suffix] = first
-        keys["column" + suffix] = tagged.format(first)
-        keys["every" + suffix] = sql.Literal(interest.key(family, half + interest.EVERY_COLUMN))
-    for name, what in (("whole_wanted", interest.WHOLE), ("keys_wanted", interest.KEYS)):
-        keys[name] = sql.Literal(interest.key(family, interest.IMAGES + what))
-    return {name: wanted.format(key=key) for name, key in keys.items()}
-
-
-def _listed(alias: LiteralString, names: Iterable[str]) -> sql.Composable:
-    """Write columns of one side of a comparison."""
-    column = sql.SQL("{}.{}")
-    return sql.SQL(", ").join(column.format(sql.SQL(alias), sql.Identifier(n)) for n in names)
-
-
-def _key(member: Member, alias: LiteralString) -> sql.Composable:
-    """Write the primary key of a row as an object."""
-    pairs = [
-        sql.SQL("{}, {}.{}").format(sql.Literal(name), sql.SQL(alias), sql.Identifier(name))
-        for name in member.key
-    ]
-    return sql.SQL("pg_catalog.jsonb_build_object({})").format(sql.SQL(", ").join(pairs))
-
-
-def _image(member: Member, alias: LiteralString) -> sql.Composable:
-    """Write the image of a row, with the values of others' types as their text."""
-    if not member.opaque:
-        return sql.SQL("_pgrt.image({}.*)").format(sql.SQL(alias))
-    shown = sql.SQL(
-        "CASE WHEN pg_catalog.num_nulls({0}.{1}) = 0 THEN pg_catalog.format('%s', {0}.{1}) END AS {1}"
-    )
-    columns = sql.SQL(", ").join(
-        (shown if name in member.opaque else sql.SQL("{0}.{1}")).format(
-            sql.SQL(alias), sql.Identifier(name)
-        )
-        for name, _ in member.columns
-    )
-    return sql.SQL(
-        "_pgrt.image((SELECT _pgrt_shown.*::pg_catalog.record FROM (SELECT {}) AS _pgrt_shown))"
-    ).format(columns)
-
-
-def _changed(member: Member, wrap: sql.SQL) -> sql.Composable:
-    """Write an array of the tags of the columns whose value differs between _pgrt_o and _pgrt_n."""
-    tests = [
-        sql.SQL("CASE WHEN {} THEN {} END").format(
-            wrap.format(_differs(name, size)), sql.Literal(interest.tag(name))
-        )
-        for name, size in member.columns
-    ]
-    array = sql.SQL(", ").join(tests)
-    return sql.SQL("pg_catalog.array_remove(ARRAY[{}]::pg_catalog.int8[], NULL)").format(array)
-
-
-def _differs(name: str, size: int) -> sql.Composable:
-    """Compare a column's images byte for byte; a large value counts as changed."""
-    column = sql.Identifier(name)
-    test = sql.SQL("pg_catalog.record_image_ne(ROW(_pgrt_o.{0}), ROW(_pgrt_n.{0}))").format(column)
-    if size >= 0:
-        return test
-    return sql.SQL(
-        "CASE WHEN pg_catalog.pg_column_size(_pgrt_o.{0}) > {1}"
-        " OR pg_catalog.pg_column_size(_pgrt_n.{0}) > {1} THEN true ELSE {2} END"
-    ).format(column, sql.Literal(_LARGE), test)
 
 
 def _failure(connection: Connection, member: Member, error: psycopg.Error) -> CaptureFailed:
@@ -400,71 +220,6 @@ def _grants(connection: Connection, member: Member) -> str:
     assert row is not None
     statements = [str(statement) for statement in row if statement]
     return "ask for: " + " ".join(statements) if statements else ""
-
-
-def uninstall(connection: Connection, *, patience: float = 10.0) -> list[str]:
-    """Drop everything of ours in this database, a table per transaction; say what was dropped.
-
-    DROP needs a table to itself: it waits LOCK_TIMEOUT_MS at a time and lets others go on in
-    between, for `patience` seconds in all. Raises CaptureFailed, saying what is left.
-    """
-    dropped: list[str] = []
-    deadline = time.monotonic() + patience
-    pauses = Backoff(0.05, 1.0)
-    while True:
-        left = [name for (name,) in _functions(connection) if not _drop(connection, name, dropped)]
-        if not left and _drop_schema(connection, dropped):
-            return dropped
-        if time.monotonic() >= deadline:
-            using = ", ".join(left) or "the schema"
-            raise CaptureFailed(
-                f"Others are using what is to be dropped: _pgrt still holds {using}",
-                sqlstate="55P03",
-                hint="nothing else of ours is left; try again when long transactions have ended.",
-            )
-        time.sleep(pauses.next())
-
-
-def _functions(connection: Connection) -> list[Any]:
-    with pinned(connection):
-        return connection.execute(load("capture_installed")).fetchall()
-
-
-def _drop(connection: Connection, name: str, dropped: list[str]) -> bool:
-    """Drop one function with its triggers; False: its table is in use."""
-    try:
-        with _exclusively(connection):
-            found: Any = connection.execute(load("capture_uses"), {"name": name}).fetchone()
-            if found is not None:  # else another process was quicker
-                drop = sql.SQL("DROP FUNCTION {}() CASCADE")
-                connection.execute(drop.format(sql.Identifier("_pgrt", name)))
-    except psycopg.Error as error:
-        return _not_if_busy(error)
-    if found is not None:
-        dropped += [f"trigger {trigger}" for trigger in found[0]]
-        dropped.append(f"function _pgrt.{name}()")
-    return True
-
-
-def _drop_schema(connection: Connection, dropped: list[str]) -> bool:
-    """Drop the schema; False: something in it is in use."""
-    try:
-        with _exclusively(connection):
-            exists = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = '_pgrt'"
-            found = connection.execute(exists).fetchone()
-            if found is not None:
-                connection.execute("DROP SCHEMA _pgrt CASCADE")
-    except psycopg.Error as error:
-        return _not_if_busy(error)
-    dropped += ["schema _pgrt"] if found is not None else []
-    return True
-
-
-def _not_if_busy(error: psycopg.Error) -> bool:
-    """Give False where trying again helps; raise anything else."""
-    if not CaptureFailed(sqlstate=error.sqlstate).is_busy:
-        raise error
-    return False
 
 
 def cautions(connection: Connection) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ from ..errors import PermissionMissing, PgrtError, ServerUnavailable
 from . import frames
 from .analysis import Analysed
 from .backoff import Backoff
-from .capture import Member
 from .conditions import Conditions
+from .families import Member
 from .filters import Filter
 from .interest import Need
 from .keeping import Keeping

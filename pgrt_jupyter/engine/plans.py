@@ -24,8 +24,8 @@ from psycopg.rows import namedtuple_row
 
 from . import analysis, frames, rewriting
 from .analysis import Analysed
-from .capture import Member
 from .connection import Connection
+from .families import Member
 from .model import Column, Relation
 from .rewriting import KeyColumn, Refused, Shape, Sort, Table
 from .sql import load

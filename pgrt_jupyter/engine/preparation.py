@@ -16,7 +16,7 @@ import psycopg
 
 from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
-from . import analysis, capture, conditions, filters, plans, rewriting
+from . import analysis, capture, conditions, families, filters, plans, rewriting
 from .connection import Connection
 from .group import Group, Spec
 from .keeping import SMALL
@@ -33,7 +33,7 @@ _CANNOT_CREATE = ("25006", "42501", _ON_STANDBY)
 _RECENT_SECONDS = 1.0  # for which what was seen to is not looked at again for one more query
 _KNOWN_SECONDS = 30.0  # for which a text is not analysed again where no definition has changed
 _SIMPLE = (bool, int, float, str, Decimal, date, datetime, UUID, NoneType)
-_Families = dict[int, tuple[capture.Member, ...]]
+_Families = dict[int, tuple[families.Member, ...]]
 _UNKNOWN = "what the query reads: a standby cannot analyse it"
 
 
@@ -53,7 +53,7 @@ class Preparation:
         self._owner = owner
         self._same_database: set[Conninfo] = set()  # query roles whose database has been checked
         self._whole: dict[
-            int, tuple[float, tuple[capture.Member, ...]]
+            int, tuple[float, tuple[families.Member, ...]]
         ] = {}  # by relation: seen when
         self._known: dict[Hashable, tuple[float, analysis.Analysed]] = {}  # by text: analysed when
 
@@ -215,7 +215,7 @@ class Preparation:
             for group in groups
         }
         oids = {oid for mine in reads.values() for oid in mine}
-        found = await self._server.run(partial(capture.families, oids=oids))
+        found = await self._server.run(partial(families.find, oids=oids))
         for group, mine in reads.items():
             group.watch({oid: found[oid] for oid in mine if oid in found})
             self._roster.index(group)

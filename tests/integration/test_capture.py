@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pgrt_jupyter.engine import capture, interest
+from pgrt_jupyter.engine import capture, families, interest, removal
 from pgrt_jupyter.engine.notification import CHANNEL, Change, decode
 from pgrt_jupyter.errors import CaptureFailed
 from pgrt_jupyter.testing import wait_until
@@ -33,10 +33,10 @@ class Bench:
     columns: dict[int, str] = field(default_factory=dict)  # tag: name
     ends: int = 0
 
-    def members(self, table: str) -> tuple[capture.Member, ...]:
+    def members(self, table: str) -> tuple[families.Member, ...]:
         """List a table's family as it is now."""
         ((oid,),) = self.installer.execute("SELECT %s::regclass::oid", (table,)).fetchall()
-        return capture.families(self.installer, [oid])[oid]
+        return families.find(self.installer, [oid])[oid]
 
     def install(self, table: str) -> capture.Completion:
         """Put triggers on a table's whole family."""
@@ -881,7 +881,7 @@ def test_missing_privileges_are_named_exactly(
     members = bench.members("public.orders") if "REVOKE" not in str(given) else None
     if members is None:
         ((oid,),) = bench.writer.execute("SELECT 'orders'::regclass::oid").fetchall()
-        members = capture.families(bench.installer, [oid])[oid]
+        members = families.find(bench.installer, [oid])[oid]
     (problem,) = capture.complete(bench.installer, members).problems
     assert problem.sqlstate == "42501"
     grants = asked_for(problem)
@@ -941,19 +941,19 @@ def test_without_ownership_the_trigger_privilege_is_enough(
 def test_destroy_removes_everything_and_says_what(bench: Bench) -> None:
     """After removal nothing of ours is in the catalogs, and a second removal has nothing to do."""
     bench.install("orders")
-    dropped = capture.uninstall(bench.installer)
+    dropped = removal.uninstall(bench.installer)
     assert "trigger _pgrt_insert on orders" in dropped
     assert dropped[-1] == "schema _pgrt"
     assert installed(bench) == []
     assert bench.installer.execute("SELECT to_regnamespace('_pgrt')").fetchone() == (None,)
-    assert capture.uninstall(bench.installer) == []
+    assert removal.uninstall(bench.installer) == []
 
 
 def test_destroy_removes_functions_of_dropped_tables(bench: Bench) -> None:
     """A table that is gone leaves its function, and destroy takes it away."""
     bench.install("orders")
     bench.writer.execute("DROP TABLE orders")
-    dropped = capture.uninstall(bench.installer)
+    dropped = removal.uninstall(bench.installer)
     assert len([name for name in dropped if name.startswith("function")]) == 1
     assert installed(bench) == []
 

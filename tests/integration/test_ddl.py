@@ -13,7 +13,7 @@ import pytest
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter import api
-from pgrt_jupyter.engine import analysis, capture
+from pgrt_jupyter.engine import analysis, capture, families, removal
 from pgrt_jupyter.engine.listener import Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
 from pgrt_jupyter.engine.statement import parse
@@ -64,7 +64,7 @@ def test_ten_sessions_install_at_once(db: Connection, connect: Callable[..., Any
     def install(session: Connection) -> None:
         ready.wait()
         for _ in range(50):
-            done = capture.complete(session, capture.families(session, [oid])[oid])
+            done = capture.complete(session, families.find(session, [oid])[oid])
             if not done.problems:
                 return
             problems.extend(done.problems)
@@ -76,7 +76,7 @@ def test_ten_sessions_install_at_once(db: Connection, connect: Callable[..., Any
     for thread in threads:
         thread.join()
     assert {problem.is_busy for problem in problems} <= {True}
-    ((member,),) = capture.families(db, [oid]).values()
+    ((member,),) = families.find(db, [oid]).values()
     assert capture.is_complete(db, member)
     triggers = db.execute("SELECT count(*) FROM pg_trigger WHERE tgrelid = %s", (oid,))
     assert triggers.fetchone() == (4,)
@@ -103,7 +103,7 @@ def test_analysing_and_looking_stand_in_no_ddls_way(
             while not stop.is_set():
                 found = analysis.analyse(session, query).dependencies
                 oids = [relation.oid for relation in found.relations]
-                capture.families(session, oids)
+                families.find(session, oids)
                 analysis.fingerprint(session, oids)
                 looked.append(1)
         except BaseException as error:
@@ -204,9 +204,9 @@ def test_crossing_ddl_does_not_make_a_user_the_victim(
     def come_and_go(session: Connection) -> None:
         try:
             while not stop.is_set():
-                for members in capture.families(session, list(found)).values():
+                for members in families.find(session, list(found)).values():
                     capture.complete(session, members)
-                capture.uninstall(session, patience=30)
+                removal.uninstall(session, patience=30)
         except BaseException as error:
             failures.append(error)
 

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter.embedded import find_binaries
-from pgrt_jupyter.engine import capture
+from pgrt_jupyter.engine import capture, families, removal
 from pgrt_jupyter.errors import CaptureFailed
 from pgrt_jupyter.testing import wait_until
 
@@ -56,7 +56,7 @@ def db(connect: Callable[..., Any]) -> Connection:
 def install(db: Connection) -> None:
     """Put triggers on every table, and leave some images behind."""
     found = db.execute("SELECT unnest(%s::regclass[])::oid", (list(TABLES),)).fetchall()
-    for members in capture.families(db, [oid for (oid,) in found]).values():
+    for members in families.find(db, [oid for (oid,) in found]).values():
         assert not capture.complete(db, members).problems
     db.execute("INSERT INTO _pgrt.changes (relation, operation) VALUES (1, 'I')")
 
@@ -177,7 +177,7 @@ def test_many_destroy_at_once_while_others_write(
     sessions = [connect() for _ in range(4)]
     with Writers(connect):
         threads = [
-            threading.Thread(target=lambda s=s: said.append(capture.uninstall(s, patience=60)))
+            threading.Thread(target=lambda s=s: said.append(removal.uninstall(s, patience=60)))
             for s in sessions
         ]
         for thread in threads:
@@ -204,7 +204,7 @@ def test_an_open_reader_holds_destroy_up_and_nobody_else(
     with Writers(connect) as writers:
         written = writers.written
         with pytest.raises(CaptureFailed) as caught:
-            capture.uninstall(connect(), patience=2)
+            removal.uninstall(connect(), patience=2)
         assert writers.written > written
     assert caught.value.is_busy
     assert f"capture_{oid}" in str(caught.value)
@@ -213,7 +213,7 @@ def test_an_open_reader_holds_destroy_up_and_nobody_else(
     # Ten times the lock time-out: the machine may be busy, too.
     assert writers.longest < 10 * capture.LOCK_TIMEOUT_MS / 1000
     reader.execute("COMMIT")
-    assert capture.uninstall(db)[-1] == "schema _pgrt"
+    assert removal.uninstall(db)[-1] == "schema _pgrt"
 
 
 @pytest.mark.every_server
@@ -226,10 +226,10 @@ def test_installing_holds_nobody_up_longer_than_the_lock_timeout(
     ((oid,),) = db.execute("SELECT 'orders'::regclass::oid").fetchall()
     with Writers(connect) as writers:
         for _ in range(3):
-            assert capture.complete(db, capture.families(db, [oid])[oid]).problems[0].is_busy
+            assert capture.complete(db, families.find(db, [oid])[oid]).problems[0].is_busy
     assert writers.longest < 10 * capture.LOCK_TIMEOUT_MS / 1000
     holder.execute("COMMIT")
-    assert capture.complete(db, capture.families(db, [oid])[oid]).installed == 1
+    assert capture.complete(db, families.find(db, [oid])[oid]).installed == 1
 
 
 def test_only_the_owner_can_destroy(

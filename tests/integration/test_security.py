@@ -17,7 +17,7 @@ from psycopg import sql
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter import api
-from pgrt_jupyter.engine import capture, images, interest
+from pgrt_jupyter.engine import capture, families, images, interest
 from pgrt_jupyter.engine.listener import Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
 from pgrt_jupyter.engine.notification import CHANNEL
@@ -65,13 +65,13 @@ def engine(dsn: str, db: Connection, quick: None) -> Iterator[pgrt.Engine]:
         yield engine
 
 
-def members(db: Connection, table: str) -> tuple[capture.Member, ...]:
+def members(db: Connection, table: str) -> tuple[families.Member, ...]:
     """List a table's family."""
     ((oid,),) = db.execute("SELECT %s::regclass::oid", (table,)).fetchall()
-    return capture.families(db, [oid])[oid]
+    return families.find(db, [oid])[oid]
 
 
-def watch(db: Connection, ear: Connection, table: str) -> capture.Member:
+def watch(db: Connection, ear: Connection, table: str) -> families.Member:
     """Install, and wait for everything, images too."""
     assert not capture.complete(db, members(db, table)).problems
     (member, *_) = members(db, table)

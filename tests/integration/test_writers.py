@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgrt_jupyter.engine import capture, interest
+from pgrt_jupyter.engine import capture, families, interest
 from pgrt_jupyter.engine.notification import CHANNEL, Change, decode
 
 pytestmark = pytest.mark.every_server
@@ -505,7 +505,7 @@ def wait_for(world: World, ear: Connection, case: Case) -> None:
         " WHERE n.nspname = %s AND c.relkind IN ('r', 'p')",
         (case.schema,),
     ).fetchall()
-    found = capture.families(world.admin, [oid for (oid,) in rows])
+    found = families.find(world.admin, [oid for (oid,) in rows])
     members = {m.oid: m for several in found.values() for m in several}
     done = capture.complete(world.admin, list(members.values()))
     assert not done.problems, done.problems

@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 import pgrt_jupyter as pgrt
 from pgrt_jupyter import api
 from pgrt_jupyter.embedded import start_server
-from pgrt_jupyter.engine import capture, images, interest, pinning
+from pgrt_jupyter.engine import capture, families, images, interest, pinning
 from pgrt_jupyter.engine.listener import Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
 from pgrt_jupyter.engine.notification import CHANNEL
@@ -61,13 +61,13 @@ def db(connect: Callable[..., Any]) -> Connection:
 def install(db: Connection, table: str) -> capture.Completion:
     """Put triggers on a table's whole family."""
     ((oid,),) = db.execute("SELECT %s::regclass::oid", (table,)).fetchall()
-    return capture.complete(db, capture.families(db, [oid])[oid])
+    return capture.complete(db, families.find(db, [oid])[oid])
 
 
 def hold(ear: Connection, db: Connection, table: str, *, rows: bool = False) -> None:
     """Wait for any change of a table."""
     ((oid,),) = db.execute("SELECT %s::regclass::oid", (table,)).fetchall()
-    (member, *_) = capture.families(db, [oid])[oid]
+    (member, *_) = families.find(db, [oid])[oid]
     need = interest.Need(family=member.family, every_column=True, rows=rows)
     for key in interest.plan([need]).keys:
         ear.execute("SELECT pg_advisory_lock_shared(%s)", (key,))

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from pgrt_jupyter.engine import capture, preparation
-from pgrt_jupyter.engine.capture import Completion, Member
+from pgrt_jupyter.engine import capture, preparation, trigger
+from pgrt_jupyter.engine.capture import Completion
+from pgrt_jupyter.engine.families import Member
 from pgrt_jupyter.engine.listener import Listener
 from pgrt_jupyter.engine.runtime import Runtime
 
@@ -80,7 +81,7 @@ END $$
 def _is_complete_without_truncate(connection: Any, member: Member) -> bool:
     """Be content with the other triggers."""
     found = dict(member.triggers)
-    return "_pgrt_insert" in found and member.source == capture.body(connection, member)
+    return "_pgrt_insert" in found and member.source == trigger.body(connection, member)
 
 
 BROKEN: dict[str, list[tuple[Any, str, Any]]] = {

@@ -28,6 +28,7 @@ from pgrt_jupyter.engine import (
     asking,
     capture,
     conditions,
+    families,
     filters,
     frames,
     group,
@@ -38,6 +39,7 @@ from pgrt_jupyter.engine import (
     predicates,
     preparation,
     refresh,
+    trigger,
 )
 from pgrt_jupyter.engine.asking import Asking
 from pgrt_jupyter.engine.attention import Attention
@@ -178,13 +180,13 @@ def silent_for_replicas(patch: Patch) -> None:
 @variant("capture")
 def only_the_table_named(patch: Patch) -> None:
     """Partitions and inheritance children of a table are not watched."""
-    families = capture.families
+    find = families.find
 
     def alone(connection: Any, oids: Any) -> Any:
-        found = families(connection, oids)
+        found = find(connection, oids)
         return {o: tuple(m for m in members if m.oid == o) for o, members in found.items()}
 
-    patch.setattr(capture, "families", alone)
+    patch.setattr(families, "find", alone)
 
 
 @variant("capture")
@@ -195,19 +197,19 @@ def compared_by_equality(patch: Patch) -> None:
         text = "_pgrt_o.{0} IS DISTINCT FROM _pgrt_n.{0}"
         return sql.SQL(text).format(sql.Identifier(name))
 
-    patch.setattr(capture, "_differs", differs)
+    patch.setattr(trigger, "_differs", differs)
 
 
 @variant("capture")
 def errors_fail_the_write(patch: Patch) -> None:
     """An error inside the trigger is not caught."""
-    body = capture.body
+    body = trigger.body
 
     def uncaught(connection: Any, member: Any) -> str:
         text = body(connection, member)
         return text[: text.index("EXCEPTION WHEN OTHERS THEN")] + "END"
 
-    patch.setattr(capture, "body", uncaught)
+    patch.setattr(trigger, "body", uncaught)
 
 
 @variant("capture")
@@ -393,12 +395,12 @@ def never_quiet(patch: Patch) -> None:
 @variant("rounds")
 def no_marks(patch: Patch) -> None:
     """A statement without images leaves nothing behind where it need not be announced."""
-    body = capture.body
+    body = trigger.body
 
     def unmarked(connection: Any, member: Any) -> str:
         return body(connection, member).replace("_pgrt_images = '' AND", "false AND")
 
-    patch.setattr(capture, "body", unmarked)
+    patch.setattr(trigger, "body", unmarked)
 
 
 @variant("rounds")
