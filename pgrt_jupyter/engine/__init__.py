@@ -12,7 +12,8 @@ The journey of a change, one way:
 - `vigilance` says whether a query without a filter is worth having its changed rows looked at, `predicates`
   and `expressions` find in its text which rows cannot matter, `conditions` has the server judge and
   `weighing` runs what a row matters to.
-- `rewriting` says whether part of a query's result can be read alone, `plans` writes how; `keeping` knows
+- `shapes` says whether part of a query's result can be read alone, `planning` asks the server for what the
+  text does not tell, `drafting` writes the texts of a plan (`plans`) with `rewriting`; `keeping` knows
   since when all changes are known, `changed` reads them, `deltas` what they lead to; `merging`, with
   `ordering` and `patches`, puts that in its place; `planned` runs it, or the whole query.
 - `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame, with `small` and `pieces` for

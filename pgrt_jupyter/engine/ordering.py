@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .rewriting import Sort
+from .plans import Sort
 from .types import Kind
 from .values import Values
 

@@ -16,7 +16,7 @@ import psycopg
 
 from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
-from . import analysis, capture, conditions, families, filters, plans, rewriting
+from . import analysis, capture, conditions, families, filters, planning, shapes
 from .connection import Connection
 from .group import Group, Spec
 from .keeping import SMALL
@@ -104,7 +104,7 @@ class Preparation:
                 group.plan(None, f"full: {why}")
                 return
         work = partial(
-            plans.find,
+            planning.find,
             analysed=group.analysed,
             members=group.families,
             is_for_large=group.keeping.is_for_large,
@@ -112,9 +112,9 @@ class Preparation:
         try:
             plan = await self._server.run(work, spec.conninfo)
             group.plan(plan, plan.words)
-        except plans.Small:
+        except planning.Small:
             group.plan(None, SMALL)
-        except rewriting.Refused as reason:
+        except shapes.Refused as reason:
             group.plan(None, f"full: {reason}")
         except (PgrtError, psycopg.Error) as error:
             log.info("a query has no plan: %s", error)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pgrt_jupyter.engine.ordering import Order, is_as_declared
-from pgrt_jupyter.engine.rewriting import Sort
+from pgrt_jupyter.engine.plans import Sort
 from pgrt_jupyter.engine.types import DECIMAL, TEXT, kind_of
 
 NAN = float("nan")

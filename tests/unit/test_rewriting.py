@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pgrt_jupyter.engine import rewriting
+from pgrt_jupyter.engine import rewriting, shapes
 from pgrt_jupyter.engine.model import Column
-from pgrt_jupyter.engine.rewriting import KeyColumn, Refused, Shape, Table
+from pgrt_jupyter.engine.shapes import KeyColumn, Refused, Shape, Table
 
 COLUMNS = {
     "o": {"id", "cid", "status", "amount"},
@@ -27,7 +27,7 @@ def table(schema: str, name: str) -> Table | None:
 
 def shape(text: str, *names: str) -> Shape:
     """Understand a query that gives columns of these names."""
-    return rewriting.shape(text, [Column(name=n, type_oid=20) for n in names or ("id",)], table)
+    return shapes.understand(text, [Column(name=n, type_oid=20) for n in names or ("id",)], table)
 
 
 UNDERSTOOD = [
@@ -79,7 +79,7 @@ REFUSED = {
 @pytest.mark.parametrize("text", UNDERSTOOD)
 def test_selections_joins_and_groups_are_understood(text: str) -> None:
     """What is a function of its tables' rows can be read in part."""
-    assert shape(text).full()
+    assert rewriting.full(shape(text))
 
 
 @pytest.mark.parametrize("text", REFUSED)
@@ -92,7 +92,7 @@ def test_everything_else_is_refused_with_a_reason(text: str) -> None:
 def test_a_part_is_asked_for_besides_where() -> None:
     """The condition joins what WHERE asks, sorting and limits go."""
     found = shape("SELECT id FROM o WHERE status = 'a' OR amount = 1 ORDER BY id LIMIT 3")
-    text = found.part("o.id = ANY ($1::bigint[])")
+    text = rewriting.part(found, "o.id = ANY ($1::bigint[])")
     assert text == (
         "SELECT id FROM o WHERE (status = 'a' OR amount = 1) AND o.id = ANY($1::bigint[])"
     )
@@ -106,14 +106,16 @@ def test_what_rows_are_sorted_by_is_added_once() -> None:
         (0, False, False),
         (2, False, False),
     ]
-    assert found.full().startswith("SELECT id, amount AS a, lower(status) AS _pgrt_0 FROM o")
+    assert rewriting.full(found).startswith(
+        "SELECT id, amount AS a, lower(status) AS _pgrt_0 FROM o"
+    )
 
 
 def test_a_name_of_a_group_is_that_of_a_column() -> None:
     """GROUP BY looks for a column first, ORDER BY for an output."""
     found = shape("SELECT left(status, 1) AS status FROM o GROUP BY status", "status")
     assert (
-        found.full()
+        rewriting.full(found)
         == 'SELECT "left"(status, 1) AS status, status AS _pgrt_0 FROM o GROUP BY status'
     )
 
@@ -132,7 +134,7 @@ def test_groups_are_looked_for_among_rows_as_they_were_too() -> None:
     """A sub-query takes the place of the table."""
     found = shape("SELECT o.status AS id FROM o JOIN c ON c.id = o.cid GROUP BY o.status")
     status = rewriting.column("o", "status")
-    text = found.only([status], "", {0: "SELECT * FROM o UNION ALL SELECT 1"})
+    text = rewriting.only(found, [status], "", {0: "SELECT * FROM o UNION ALL SELECT 1"})
     assert text == (
         "SELECT DISTINCT o.status AS _pgrt_0 FROM (SELECT * FROM o UNION ALL SELECT 1) o"
         " JOIN c ON c.id = o.cid"
@@ -141,10 +143,6 @@ def test_groups_are_looked_for_among_rows_as_they_were_too() -> None:
 
 def test_tables_in_sub_queries_are_named() -> None:
     """A change of one cannot be followed."""
-    assert rewriting.tables_inside(shape("SELECT id FROM o WHERE cid IN (SELECT id FROM c)")) == {
-        "c"
-    }
-    assert rewriting.tables_inside(shape("SELECT id FROM o WHERE cid IN (SELECT id FROM o)")) == {
-        "o"
-    }
-    assert rewriting.tables_inside(shape("SELECT a.id FROM o AS a, o AS b")) == set()
+    assert shapes.tables_inside(shape("SELECT id FROM o WHERE cid IN (SELECT id FROM c)")) == {"c"}
+    assert shapes.tables_inside(shape("SELECT id FROM o WHERE cid IN (SELECT id FROM o)")) == {"o"}
+    assert shapes.tables_inside(shape("SELECT a.id FROM o AS a, o AS b")) == set()
