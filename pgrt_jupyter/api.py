@@ -15,13 +15,14 @@ from .config import Conninfo, Password, options, resolve
 from .delivery import Deliver, Delivery
 from .engine import forks, removal
 from .engine.connection import connect
-from .engine.group import Group, Spec
+from .engine.group import Group
 from .engine.interrupts import turn, whole
 from .engine.loop import FORKED, EngineLoop
 from .engine.model import Refresh, ResultColumn
 from .engine.outcomes import Backend
 from .engine.progress import Progress
 from .engine.statement import parameter_names, parse
+from .engine.subscription import Spec
 from .engine.translation import translated
 from .errors import (
     ConfigurationError,

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from .binding import Binding, Source, check, source
 from .engine.backoff import Backoff
-from .engine.group import Spec
 from .engine.interrupts import sheltered
 from .engine.model import Status
 from .engine.statement import parse
+from .engine.subscription import Spec
 from .engine.throttle import Action, Decision, Throttle
 from .errors import PgrtError, QueryFailed, ServerUnavailable
 

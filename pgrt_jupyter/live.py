@@ -21,11 +21,12 @@ import traitlets
 
 from .binding import Binding, Source
 from .delivery import Delivery, Observer, show_error
-from .engine import group as engine_group
+from .engine.group import Group
 from .engine.interrupts import sheltered, whole
 from .engine.loop import FORKED, EngineLoop
 from .engine.model import Delta, Snapshot, Status
 from .engine.outcomes import Difference
+from .engine.subscription import Spec, State
 from .errors import EngineNotRunning, PgrtError
 from .following import Basis, Following
 from .updates import Updates
@@ -104,7 +105,7 @@ class LiveQuery(traitlets.HasTraits):
         self._delivery = delivery
         self._error_handler = error_handler
         self._subscription: _Subscription | None = None
-        self._group: engine_group.Group | None = None
+        self._group: Group | None = None
         self._paused = False
         self._refreshing = threading.Lock()
         self._snapshot: Snapshot | None = None
@@ -329,7 +330,7 @@ class LiveQuery(traitlets.HasTraits):
 
     def attach(
         self,
-        group: engine_group.Group,
+        group: Group,
         subscription: _Subscription,
         sql: str,
         params: Any,
@@ -366,7 +367,7 @@ class LiveQuery(traitlets.HasTraits):
     async def move(
         self,
         basis: Basis,
-        spec: engine_group.Spec,
+        spec: Spec,
         params: Mapping[str, Any],
         noting: Callable[[], None],
     ) -> None:
@@ -406,7 +407,7 @@ class LiveQuery(traitlets.HasTraits):
         """Say anew how things stand."""
         self._take()
 
-    def told(self, subscription: _Subscription, state: engine_group.State) -> None:
+    def told(self, subscription: _Subscription, state: State) -> None:
         """Take a state on the engine's loop."""
         if subscription is self._subscription:
             self._take()
@@ -555,7 +556,7 @@ class LiveQuery(traitlets.HasTraits):
             self._following.go_on()
         self._loop.post(self._loop.runtime.pause, group, self._subscription, paused)
 
-    def _open_group(self) -> engine_group.Group:
+    def _open_group(self) -> Group:
         self._loop.require_own()
         if self._group is None:
             raise EngineNotRunning(f"The live query {self.name!r} is closed: subscribe again.")
@@ -593,9 +594,9 @@ class _Subscription:
 
     def __init__(self, query: LiveQuery) -> None:
         self.query = query
-        self.state: engine_group.State | None = None
+        self.state: State | None = None
 
-    def told(self, state: engine_group.State) -> None:
+    def told(self, state: State) -> None:
         self.state = state
         self.query.told(self, state)
 

@@ -12,9 +12,9 @@ import traitlets
 from psycopg import adapters
 
 from .engine import frames
-from .engine.group import State
 from .engine.model import Delta, Status
 from .engine.outcomes import Difference
+from .engine.subscription import State
 from .errors import PgrtError
 from .protocol import Failure
 from .window import Shown

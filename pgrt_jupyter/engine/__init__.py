@@ -18,7 +18,9 @@ The journey of a change, one way:
   `ordering` and `patches`, puts that in its place; `planned` runs it, or the whole query.
 - `throttle` says when to run, `refresh` runs, `frames` makes the DataFrame, with `small` and `pieces` for
   results that were small or are large, and `diff` compares.
-- `group` holds the state of a query and `roster` all of them; `preparation` makes a query ready,
+- `subscription` is what somebody asks for and is told; `group` holds the state of a query that subscriptions
+  share, with what its tables mean to it (`watches`) and what to say of how it stands (`status`), and `roster`
+  all of them; `preparation` makes a query ready,
   `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the
   thread that owns it all. `progress` tells who waits for a first result how far it is.
 - `server`, `workers` and `sessions` are how blocking work reaches the database: over a `connection`, or

@@ -237,7 +237,7 @@ class Attention:
         uncovered = set(self._ledger.who_wants(families)) if families else set()
         waiting = {g for g in self._uncovered if not g.closed and not self._ledger.wants(g)}
         for group in self._uncovered - uncovered - waiting:
-            group.polls_because.pop("keys", None)
+            group.doubts.polls_because.pop("keys", None)
         for group in uncovered:
             self._owner.polls(group, "keys", "too many locks are held to wait for its changes")
         self._uncovered = uncovered | waiting
@@ -293,9 +293,9 @@ class Attention:
     def _tell_outage(self, message: str) -> None:
         for group in self._owner.groups:
             group.lose_track()
-            group.synced = False
+            group.doubts.synced = False
             group.awaited = group.unread = frozenset()
-            group.outage = message
+            group.doubts.outage = message
             group.notify()
 
     async def _reconnect(self, delay: float) -> None:

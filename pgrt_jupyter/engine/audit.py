@@ -119,5 +119,5 @@ class Audit:
         for group in list(self._runtime.groups):
             if full:
                 self._runtime.polls(group, "queue", message)
-            elif group.polls_because.pop("queue", None):
+            elif group.doubts.polls_because.pop("queue", None):
                 self._runtime.changed(group)

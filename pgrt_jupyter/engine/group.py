@@ -1,6 +1,7 @@
 """Hold the state of one query that subscriptions share: what it reads, when it ran, how it stands.
 
-Owned by the engine's loop. Deciding is here, waiting and talking to the server is in `loop`.
+Owned by the engine's loop. Deciding is here; waiting and talking to the server is done by those that
+`runtime` coordinates. It has many attributes, since whoever decides about a query finds all of it here.
 """
 
 from __future__ import annotations
@@ -9,14 +10,10 @@ import asyncio
 import random
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, Protocol
-from uuid import UUID
+from datetime import datetime
 
-from ..config import Conninfo
 from ..errors import PermissionMissing, PgrtError, ServerUnavailable
-from . import frames
+from . import frames, watches
 from .analysis import Analysed
 from .backoff import Backoff
 from .conditions import Conditions
@@ -24,69 +21,19 @@ from .families import Member
 from .filters import Filter
 from .interest import Need
 from .keeping import Keeping
-from .model import Dependencies, Refresh, Snapshot, Status
+from .model import Snapshot, Status
 from .notification import Change
-from .outcomes import Backend, Difference, Kind, Outcome, Query
+from .outcomes import Backend, Difference, Outcome, Query
 from .plans import Plan
 from .progress import Progress
-from .relevance import Verdict, Watched, by_default, watched
-from .statement import Statement
+from .relevance import Verdict, by_default
+from .status import Doubts, standing
+from .subscription import Spec, State, Subscriber
 from .throttle import Throttle
 from .vigilance import Mode, Vigilance
-
-_PLAIN = (str, int, float, bool, Decimal, date, datetime, UUID)  # their repr says all about them
+from .watches import Watch
 
 POLL_SECONDS = 10.0  # how often a query runs that cannot be watched
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
-    """Say what a subscription asks for; equal specs share one group."""
-
-    statement: Statement
-    conninfo: Conninfo
-    refresh: Refresh
-    throttle_ms: int
-    max_age_ms: int | None
-    key: tuple[str, ...] | None  # None: the primary key, where the result carries it
-    max_rows: int | None
-    dtype_backend: Backend
-    incremental: bool | None = None  # None: where a result is large, or takes long
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Tell subscribers how their query stands."""
-
-    status: Status
-    snapshot: Snapshot | None
-    difference: Difference | None
-    error: PgrtError | None
-    message: str  # for people: why the status is what it is
-    key: tuple[str, ...]
-    dependencies: Dependencies
-    refreshed_at: datetime | None
-    refresh_count: int
-    plan: str  # for people: how the query is brought up to date, and why so
-    refresh_kind: Kind | None
-    refresh_kinds: Mapping[str, int]
-
-
-class Subscriber(Protocol):
-    """Take states, on the engine's loop: keep it and return."""
-
-    def told(self, state: State) -> None:
-        """Take the newest state."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Say what a table of a family means to the query."""
-
-    relation: int  # the table the query reads
-    table: str  # the name the query finds it by
-    family: int
-    watched: Watched
 
 
 @dataclass(slots=True, eq=False)
@@ -109,11 +56,7 @@ class Group:
     refreshed_at: datetime | None = None
     refresh_count: int = 0
     covered: bool = False  # heard without a gap since the writers in flight were last looked up
-    synced: bool = True  # ran since the listener last came back
-    polls_because: dict[str, str] = field(default_factory=dict)  # by cause: what to tell people
-    outage: str = ""  # what to tell people while nothing can be heard
-    behind: str = ""  # what to tell people while a replica lacks a change that was heard of
-    overdue: str = ""  # what to tell people while a run does not end
+    doubts: Doubts = field(default_factory=Doubts)  # about the result
     awaited: frozenset[str] = frozenset()  # writers in flight after whose end to run again
     unread: frozenset[str] = frozenset()  # writers in flight after whose end to read images again
     quiet: bool = False  # images of changes are written, and nobody is told
@@ -180,26 +123,19 @@ class Group:
     @property
     def must_poll(self) -> bool:
         """Say whether changes can happen that no trigger announces."""
-        return bool(self.polls_because or self.analysed.dependencies.unwatchable)
+        return bool(self.doubts.polls_because or self.analysed.dependencies.unwatchable)
 
     def watch(self, members: Mapping[int, tuple[Member, ...]]) -> None:
         """Take the families of the tables the query reads."""
         self.families = members
-        watches: dict[int, Watch] = {}
-        for relation in self.analysed.dependencies.relations:
-            columns = relation.columns | (self.rule.columns(relation.oid) if self.rule else set())
-            columns |= self.keeping.key_columns(relation.oid)
-            reads = watched(columns, relation.every_column)
-            for member in members.get(relation.oid, ()):
-                known = watches.get(member.oid)
-                watches[member.oid] = Watch(
-                    relation=relation.oid,
-                    table=relation.name if relation.visible else relation.qualified,
-                    family=member.family,
-                    watched=reads if known is None else _joined(reads, known.watched),
-                )
-        self.watches = watches
+        relations = self.analysed.dependencies.relations
+        self.watches = watches.find(relations, members, self._columns_besides)
         self.members = tuple({m.oid: m for found in members.values() for m in found}.values())
+
+    def _columns_besides(self, relation: int) -> frozenset[str]:
+        """Name the columns that the filter asks about, or the plan finds rows by."""
+        asked = self.rule.columns(relation) if self.rule else set()
+        return self.keeping.key_columns(relation).union(asked)
 
     def plan(self, plan: Plan | None, words: str) -> None:
         """Take the query's plan, or why there is none; the keys that a plan goes by are watched, too."""
@@ -355,23 +291,13 @@ class Group:
         )
 
     def _standing(self) -> tuple[Status, str]:
-        """Give the most telling of the states that apply."""
+        """Say how the query stands, and why."""
         if self.closed:
             return Status.CLOSED, ""
         if self.snapshot is None and self.error is None:
             return Status.STARTING, ""
-        if self.outage or not self.synced or isinstance(self.error, ServerUnavailable):
-            return Status.STALE, self.outage or (str(self.error) if self.error else "catching up")
-        if self.behind or self.overdue:
-            return Status.STALE, self.behind or self.overdue
-        if self.error is not None:
-            return Status.ERROR, str(self.error)
-        slow = [self.throttle.slow] if self.throttle.slow else []
-        if self.must_poll:
-            unwatchable = self.analysed.dependencies.unwatchable
-            told = [f"cannot be watched: {', '.join(unwatchable)}"] if unwatchable else []
-            return Status.POLLING, "; ".join([*self.polls_because.values(), *told, *slow])
-        return Status.LIVE, "; ".join(slow)
+        unwatchable = self.analysed.dependencies.unwatchable
+        return standing(self.doubts, self.error, unwatchable, self.throttle.slow)
 
     def notify(self) -> None:
         """Tell every subscriber how things stand."""
@@ -385,11 +311,6 @@ class Group:
             if timer is not None:
                 timer.cancel()
         self.timer = self.poll_timer = None
-
-
-def _joined(one: Watched, other: Watched) -> Watched:
-    """Combine what two relations of one family make of a member."""
-    return Watched(tags=one.tags | other.tags, every_column=one.every_column or other.every_column)
 
 
 def _refreshing(verdict: Verdict) -> Verdict:
@@ -407,34 +328,3 @@ def _blank(snapshot: Snapshot, backend: Backend) -> Snapshot:
         refreshed_at=snapshot.refreshed_at,
         truncated=False,
     )
-
-
-def shared(spec: Spec) -> tuple[Any, ...]:
-    """Give what must be equal for two subscriptions to share a group."""
-    refresh, values = spec.refresh, spec.statement.values
-    try:
-        hash(refresh)
-        rule: Any = refresh
-    except TypeError:
-        rule = repr(refresh) if _is_plain(refresh) else id(refresh)
-    return (
-        spec.statement.text,
-        repr(values) if _is_plain(values) else id(values),
-        spec.conninfo.value,
-        rule,
-        spec.throttle_ms,
-        spec.max_age_ms,
-        spec.key,
-        spec.max_rows,
-        spec.dtype_backend,
-        spec.incremental,
-    )
-
-
-def _is_plain(value: Any) -> bool:
-    """Say whether a value's text says all about it."""
-    if isinstance(value, Mapping):
-        return all(_is_plain(key) and _is_plain(item) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or type(value) in _PLAIN

@@ -18,11 +18,12 @@ from ..config import Conninfo
 from ..errors import CaptureFailed, ConfigurationError, PermissionMissing, PgrtError
 from . import analysis, capture, conditions, families, filters, planning, shapes
 from .connection import Connection
-from .group import Group, Spec
+from .group import Group
 from .keeping import SMALL
 from .roster import Roster
 from .server import Server
 from .sql import load
+from .subscription import Spec
 from .translation import translated
 
 log = logging.getLogger("pgrt_jupyter")

@@ -79,9 +79,9 @@ class Replicas:
                     pause = min(pause * 1.5, _PAUSES[1])
                 continue
             if patient:
-                group.behind = ""
+                group.doubts.behind = ""
             else:
-                group.behind = group.behind or "the replica has not caught up yet"
+                group.doubts.behind = group.doubts.behind or "the replica has not caught up yet"
                 group.throttle.changed(_now())  # so that it runs once more, and then waits
             return done
         raise EngineNotRunning("The live query is closed.")
@@ -92,8 +92,8 @@ class Replicas:
 
     def _wait_told(self, group: Group, missing: int, waited: float) -> None:
         """Say, after a while, that what is shown is older than what was heard of."""
-        if waited > PATIENCE and not group.behind:
-            group.behind = f"the replica is {missing:,} bytes of log behind"
+        if waited > PATIENCE and not group.doubts.behind:
+            group.doubts.behind = f"the replica is {missing:,} bytes of log behind"
             group.notify()
 
 

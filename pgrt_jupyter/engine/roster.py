@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .group import Group, Spec, shared
+from .group import Group
+from .subscription import Spec, shared
 
 
 class Roster:

@@ -73,7 +73,11 @@ class Runs:
         if group.poll_timer is not None:
             group.poll_timer.cancel()
             group.poll_timer = None
-        if group.outage and isinstance(group.error, ServerUnavailable) and self._is_own(group):
+        if (
+            group.doubts.outage
+            and isinstance(group.error, ServerUnavailable)
+            and self._is_own(group)
+        ):
             return  # everything runs again once the listener has got through
         delay = group.max_age
         if group.error is not None:
@@ -142,9 +146,9 @@ class Runs:
             self._failed(group, failure)
         finally:
             late.cancel()
-            group.overdue = ""
+            group.doubts.overdue = ""
             if not isinstance(group.error, ServerUnavailable):  # the server answered
-                group.synced = group.synced or epoch == self._attention.epoch != 0
+                group.doubts.synced = group.doubts.synced or epoch == self._attention.epoch != 0
             decision = group.throttle.finished(_now())
             if not group.closed:
                 group.notify()
@@ -181,7 +185,9 @@ class Runs:
     def _failed(self, group: Group, error: PgrtError) -> None:
         """Keep the last result, tell once, and try again by itself."""
         # An outage has been told of once, for all queries.
-        known = isinstance(error, ServerUnavailable) and (group.outage or not group.synced)
+        known = isinstance(error, ServerUnavailable) and (
+            group.doubts.outage or not group.doubts.synced
+        )
         news = str(error) != str(group.error) and not known
         group.failed(error)
         if news and group.snapshot is not None:
@@ -197,7 +203,7 @@ def _cancel_timer(group: Group) -> None:
 
 def _tell_overdue(group: Group, seconds: float) -> None:
     """Say that a run does not end: what it was to answer is not in the result that is shown."""
-    group.overdue = f"the query has been running for more than {seconds:g} s"
+    group.doubts.overdue = f"the query has been running for more than {seconds:g} s"
     group.notify()
 
 

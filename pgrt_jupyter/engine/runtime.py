@@ -19,7 +19,7 @@ from . import capture, connection
 from .asking import Asking
 from .attention import Attention
 from .audit import Audit
-from .group import Group, Spec, Subscriber
+from .group import Group
 from .listener import Pulse
 from .model import Operation
 from .notification import Change, Unreadable, decode
@@ -30,6 +30,7 @@ from .roster import Roster
 from .rounds import Rounds
 from .runs import Runs
 from .server import Server
+from .subscription import Spec, Subscriber
 
 log = logging.getLogger("pgrt_jupyter")
 
@@ -222,8 +223,8 @@ class Runtime:
 
     def polls(self, group: Group, cause: str, message: str) -> None:
         """Have a query poll for a reason, told once."""
-        if group.polls_because.get(cause) != message:
-            group.polls_because[cause] = message
+        if group.doubts.polls_because.get(cause) != message:
+            group.doubts.polls_because[cause] = message
             log.warning("A live query polls every %g s: %s", group.max_age or 0, message)
             self._runs.plan_poll(group)
             group.notify()
@@ -239,7 +240,7 @@ class Runtime:
             if message:
                 self.polls(group, cause, message)
             else:
-                group.polls_because.pop(cause, None)
+                group.doubts.polls_because.pop(cause, None)
 
     def read_images(self) -> None:
         """Read what those wrote who have ended meanwhile."""
@@ -257,7 +258,7 @@ class Runtime:
         """Catch up after an outage: check the triggers and run everything."""
         self._asking.restart()
         for group in self.groups:
-            group.outage = ""
+            group.doubts.outage = ""
             self._spawn(self._catch_up(group))
 
     async def _catch_up(self, group: Group) -> None:

@@ -53,8 +53,8 @@ async def _nobody_waits(self: Listener, keys: Any) -> frozenset[int]:
 def _nothing_after_an_outage(self: Runtime) -> None:
     """Leave out the runs after a lost connection."""
     for group in self.groups:
-        group.outage = ""
-        group.synced = True
+        group.doubts.outage = ""
+        group.doubts.synced = True
         group.notify()
 
 

@@ -39,6 +39,7 @@ from pgrt_jupyter.engine import (
     predicates,
     preparation,
     refresh,
+    subscription,
     trigger,
 )
 from pgrt_jupyter.engine.asking import Asking
@@ -472,7 +473,7 @@ def no_run_after_reconnecting(patch: Patch) -> None:
 
     def regained(self: Runtime) -> None:
         for query in self.groups:
-            query.outage = ""
+            query.doubts.outage = ""
 
     patch.setattr(Runtime, "regained", regained)
 
@@ -500,7 +501,7 @@ def live_before_it_ran(patch: Patch) -> None:
 
     def hasty(self: Runtime) -> None:
         for query in self.groups:
-            query.outage, query.synced = "", True
+            query.doubts.outage, query.doubts.synced = "", True
             query.notify()
         regained(self)
 
@@ -767,7 +768,7 @@ def runs_committed(patch: Patch) -> None:
 @variant("runs")
 def shared_across_roles(patch: Patch) -> None:
     """Two roles that ask the same share one run."""
-    shared = group.shared
+    shared = subscription.shared
     roster = preparation.Roster
 
     def roleless(spec: Any) -> Any:
