@@ -7,10 +7,11 @@
 >>> lq         # in a notebook: a live table
 
 A change goes one way: `magic` or `api` → `live.LiveQuery` → the `engine` (see its docstring) → back to
-`live` through `delivery`, and to browsers through `window`, `widget` or `plot`, and `js/`; other
-libraries' figures are driven by `link`. Where parameters follow widgets (`binding`), `following`
-subscribes anew with their values. Where to connect is found by `config`, with `urls` and `jupysql`
-for connections that others have; `waiting` says what a cell waits for.
+`live`, where `succession` makes it the next `view`, through `delivery` to observers, and through `displays`,
+`window`, `widget` or `plot`, and `js/` to browsers; other libraries' figures are driven by `link`. Where
+parameters follow widgets (`binding`), `following` subscribes anew with their values. Where to connect is
+found by `config`, with `urls` and `jupysql` for connections that others have; `waiting` says what a cell
+waits for.
 """
 
 from __future__ import annotations

@@ -3,17 +3,17 @@
 `LiveQuery` is not a widget: its traits are read straight from the newest state the engine told, so
 `lq.df` is current at once, even inside a cell that blocks the kernel; only the notification of
 observers waits for the thread they belong to. Results replace each other and are never mutated.
+
+Longer than most files because everything users see of a query stands here with its docstring. What it shows
+is made in `succession`, the tables and charts on it are owned by `displays`, bound parameters by `following`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -21,18 +21,18 @@ import traitlets
 
 from .binding import Binding, Source
 from .delivery import Delivery, Observer, show_error
+from .displays import Displays
 from .engine.group import Group
 from .engine.interrupts import sheltered, whole
 from .engine.loop import FORKED, EngineLoop
-from .engine.model import Delta, Snapshot, Status
-from .engine.outcomes import Difference
+from .engine.model import Delta, Status
 from .engine.subscription import Spec, State
 from .errors import EngineNotRunning, PgrtError
 from .following import Basis, Following
+from .succession import Succession
 from .updates import Updates
-from .view import NOTIFIED, FromView, View, view_of
+from .view import NOTIFIED, FromView, View
 from .window import NOTHING, Shown
-from .wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ class LiveQuery(traitlets.HasTraits):
     def __init__(
         self, name: str, loop: EngineLoop, delivery: Delivery, error_handler: ErrorHandler
     ) -> None:
-        self._view: View | None = None
+        self._succession = Succession()
         self._told: View | None = None  # what observers were notified of last
         self._pushed: View | None = None  # what tables show, and observers may be notified of
         self._news = threading.Condition()
@@ -107,13 +107,8 @@ class LiveQuery(traitlets.HasTraits):
         self._subscription: _Subscription | None = None
         self._group: Group | None = None
         self._paused = False
-        self._refreshing = threading.Lock()
-        self._snapshot: Snapshot | None = None
-        self._across: tuple[Snapshot, Difference] | None = None  # to another query's first result
-        self._runs_before = 0  # of the queries this one replaced
         self._wakers: weakref.WeakSet[Updates] = weakref.WeakSet()
-        self._tables: weakref.WeakSet[LiveTable | LivePlot] = weakref.WeakSet()
-        self._own_table: LiveTable | None = None
+        self._displays = Displays(self)
         self._following = Following(self, loop)
         self._on_close: Callable[[LiveQuery], object] = lambda query: None
         super().__init__()
@@ -177,7 +172,7 @@ class LiveQuery(traitlets.HasTraits):
             return
         self._following.end()
         self._loop.post(self._loop.runtime.unsubscribe, group, subscription)
-        self._change_status(Status.CLOSED.value)
+        self._change_status(Status.CLOSED)
         self._on_close(self)
 
     def updates(self) -> AsyncIterator[Delta | pd.DataFrame]:
@@ -216,14 +211,7 @@ class LiveQuery(traitlets.HasTraits):
         displayed, for viewers without a kernel; else it gets names and counts, no value. Raises
         ValueError for an option that makes no sense.
         """
-        from .widget import LiveTable
-
-        # The kernel's list of widgets keeps a table; that must not keep the query and its result.
-        table = LiveTable(title=plain(self.name), act=_weakly(self._act), **options)
-        with self._news:  # the delivery thread goes through them
-            self._tables.add(table)
-        table.show(self._shown())
-        return table
+        return self._displays.table(self, options)
 
     @whole
     def plot(
@@ -255,14 +243,9 @@ class LiveQuery(traitlets.HasTraits):
         cannot be drawn.
         """
         from .plot import options
-        from .plot.widget import make
 
         asked = options.read(kind, x, y, by, window, mode, log)
-        plot = make(self._shown(), plain(self.name), asked, height=height, persist=persist)
-        with self._news:  # the delivery thread goes through them
-            self._tables.add(plot)
-        plot.show(self._shown())  # a newer one may have come
-        return plot
+        return self._displays.plot(self, asked, height=height, persist=persist)
 
     def link(self, figure: Any, update: Callable[[Any, pd.DataFrame], Any]) -> Link:
         """Call `update(figure, df)` now and after each update, where observers run; newest wins.
@@ -278,15 +261,12 @@ class LiveQuery(traitlets.HasTraits):
     @whole
     def own_table(self) -> LiveTable:
         """The table that displaying this object shows, however often."""
-        if self._own_table is None:
-            self._own_table = self.table()
-            weakref.finalize(self, self._own_table.close_soon).atexit = False
-        return self._own_table
+        return self._displays.own(self)
 
     @property
     def persist(self) -> bool:
         """Say whether the notebook file gets the first rows when this object is displayed."""
-        return self._own_table is not None and self._own_table.persist
+        return self._displays.persist
 
     @persist.setter
     def persist(self, persist: bool) -> None:
@@ -296,11 +276,8 @@ class LiveQuery(traitlets.HasTraits):
     @whole
     def release(self) -> None:
         """Close, in every browser, the table that displaying this object made; nothing while it is live."""
-        table, self._own_table = self._own_table, None
-        if table is not None and self._group is None:
-            table.close()
-        else:
-            self._own_table = table
+        if self._group is None:
+            self._displays.release()
 
     def __reduce__(self) -> Any:
         """Refuse to be copied or pickled; raises TypeError."""
@@ -348,12 +325,10 @@ class LiveQuery(traitlets.HasTraits):
             if instead_of is not None and (self._subscription is not instead_of or self._paused):
                 return False
             old_group, old = self._group, self._subscription
-            if group is not old_group and self._view is not None:
-                self._runs_before = self._view.refresh_count
             self._group, self._subscription = group, subscription
             self._paused = False
-            self._source = (sql, params)
-            self._compare_across()
+            another = group is not old_group
+            self._succession.turn(subscription.state, (sql, params), counts_anew=another)
             noting()
             if instead_of is None:
                 self._following.begin_anew()
@@ -390,7 +365,7 @@ class LiveQuery(traitlets.HasTraits):
         with self._news:
             if self._group is None:
                 return None
-            sql, params = self._source
+            sql, params = self._succession.source
             return Basis(
                 subscription=self._subscription,
                 spec=self._group.spec,
@@ -424,44 +399,16 @@ class LiveQuery(traitlets.HasTraits):
             state = self._subscription.state if self._subscription is not None else None
             if state is None or state.snapshot is None or (self._paused and not even_paused):
                 return
-            published = state.snapshot is not self._snapshot
-            if self._across is not None and self._across[0] is state.snapshot:
-                state = replace(state, difference=self._across[1])
-            elif published:
-                self._across = None
-            view = view_of(
-                state,
-                self._view,
-                status=Status.PAUSED.value if self._paused else state.status.value,
-                version=(self._view.version if self._view is not None else 0) + published,
-                runs_before=self._runs_before,
-                source=self._source,
-            )
             unsettled = self._following.standing()
-            if unsettled is not None and not self._paused and state.status is not Status.CLOSED:
-                view = replace(
-                    view,
-                    status=unsettled.status.value,
-                    error=unsettled.error,
-                    message=unsettled.message,
-                )
-            self._view, self._snapshot = view, state.snapshot
+            self._succession.take(state, paused=self._paused, unsettled=unsettled)
             if self._told is None:
-                self._told = view  # the first result is no change
+                self._told = self._view  # the first result is no change
             self._news.notify_all()
         self._spread()
 
-    def _compare_across(self) -> None:
-        """Have the next delta tell what another query's first result changed in what was shown."""
-        state = self._subscription.state if self._subscription is not None else None
-        before, now = self._snapshot, state.snapshot if state is not None else None
-        if state is not None and before is not None and now is not None and now is not before:
-            self._across = (now, Difference(before.frame, now.frame, state.key))
-
-    def _change_status(self, status: str) -> None:
+    def _change_status(self, status: Status) -> None:
         with self._news:
-            if self._view is not None:
-                self._view = replace(self._view, status=status, message="")
+            self._succession.say(status)
             self._news.notify_all()
         self._spread()
 
@@ -477,22 +424,18 @@ class LiveQuery(traitlets.HasTraits):
         self._news = threading.Condition()
         self._group = self._subscription = None
         self._following.abandon()
-        if self._view is not None:
-            self._view = replace(self._view, status=Status.CLOSED.value, message=FORKED)
+        self._succession.say(Status.CLOSED, FORKED)
         self._delivery.abandon()
-        for table in list(self._tables):
-            table.abandon()
+        self._displays.abandon()
 
     # -- Receiver: called by Delivery
 
     def push(self) -> None:
         """Bring every table up to date, and work out what observers will read."""
-        with self._news:
-            tables, view = list(self._tables), self._view
+        view = self._view
         shown = view.shown() if view is not None else NOTHING
         try:
-            for table in tables:
-                table.show(shown)
+            self._displays.show(shown)
             if self._observes("delta"):
                 # A million rows take 20 ms, which the kernel's main loop need not wait for.
                 _ = [one.delta for one in (self._told, view) if one is not None]
@@ -519,30 +462,16 @@ class LiveQuery(traitlets.HasTraits):
         found = self._trait_notifiers
         return any(found.get(which, {}).get("change") for which in (name, traitlets.All))
 
+    @property
+    def _view(self) -> View | None:
+        """Give what is shown at the moment; None before the first result."""
+        return self._succession.view
+
     def _shown(self) -> Shown:
         """Give what a table shows."""
         return self._view.shown() if self._view is not None else NOTHING
 
     # -- helpers
-
-    def _act(self, verb: str) -> None:
-        """Do what somebody asks for at a table; whoever asks sees in the state what came of it."""
-        act = {"pause": self.pause, "resume": self.resume, "refresh": self._refresh_soon}[verb]
-        with contextlib.suppress(EngineNotRunning):
-            act()
-
-    def _refresh_soon(self) -> None:
-        """Refresh without waiting, unless that is under way."""
-        if self._refreshing.acquire(blocking=False):
-            name = "pgrt-refresh"
-            threading.Thread(target=self._refresh_quietly, name=name, daemon=True).start()
-
-    def _refresh_quietly(self) -> None:
-        try:
-            with contextlib.suppress(PgrtError, TimeoutError, CancelledError):
-                self.refresh()
-        finally:
-            self._refreshing.release()
 
     def _set_paused(self, paused: bool) -> None:
         group = self._open_group()
@@ -550,7 +479,7 @@ class LiveQuery(traitlets.HasTraits):
             return
         self._paused = paused
         if paused:
-            self._change_status(Status.PAUSED.value)
+            self._change_status(Status.PAUSED)
         else:
             self._take()
             self._following.go_on()
@@ -576,17 +505,6 @@ class LiveQuery(traitlets.HasTraits):
             self._loop.post(
                 self._loop.runtime.set_throttle, self._group, self._subscription, change["new"]
             )
-
-
-def _weakly(act: Callable[[str], None]) -> Callable[[str], None]:
-    """Call a method for as long as its object is there."""
-    held = weakref.WeakMethod(act)
-
-    def call(verb: str) -> None:
-        if (found := held()) is not None:
-            found(verb)
-
-    return call
 
 
 class _Subscription:

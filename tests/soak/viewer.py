@@ -35,8 +35,7 @@ class Browser:
     def __init__(self, query: LiveQuery, chance: Random) -> None:
         self._query, self._chance = query, chance
         self._table = Recorded(title=query.name)
-        with query._news:
-            query._tables.add(self._table)
+        query._displays.add(self._table)
         self._wish = 0
         self._seq = 0
         self._cells: list[list[Any]] = []
