@@ -20,9 +20,9 @@ The journey of a change, one way:
   results that were small or are large, and `diff` compares.
 - `subscription` is what somebody asks for and is told; `group` holds the state of a query that subscriptions
   share, with what its tables mean to it (`watches`) and what to say of how it stands (`status`), and `roster`
-  all of them; `preparation` makes a query ready,
-  `runs` runs it, `audit` looks for what nobody announces, `runtime` coordinates, and `loop` is the
-  thread that owns it all. `progress` tells who waits for a first result how far it is.
+  all of them; `preparation` makes a query ready, `runs` runs it, `audit` looks for what nobody announces,
+  `runtime` coordinates, and `loop` is the thread that owns it all, with the `tasks` of each part. `progress`
+  tells who waits for a first result how far it is.
 - `server`, `workers` and `sessions` are how blocking work reaches the database: over a `connection`, or
   with a `refusal`; what reads does so in `transactions` that leave nothing behind, and the driver's errors
   become ours in `translation`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from .lapses import TICK, Lapses
 from .model import RowChange
 from .relevance import Verdict, by_default_for_row
 from .server import Server
+from .tasks import Tasks
 from .weighing import Weighing
 from .workers import alone
 
@@ -68,7 +69,7 @@ class Asking:
         self._lapses = Lapses()
         self._ticking: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     async def begin(self) -> None:
         """Note from when on images are to be read."""
@@ -93,7 +94,7 @@ class Asking:
         self._heard_at = self._heard_at if self._wanted else asyncio.get_running_loop().time()
         self._wanted = True
         if self._reading is None or self._reading.done():
-            self._reading = self._spawn(self._read())
+            self._reading = self._tasks.spawn(self._read())
 
     async def read(self) -> frozenset[int] | None:
         """Await a reading that begins after this call; gives the relations it found something of.
@@ -218,7 +219,7 @@ class Asking:
             self._owner.changed(group)
             return
         group.questions += len(questions)
-        task = self._spawn(self._ask(group, questions))
+        task = self._tasks.spawn(self._ask(group, questions))
         task.add_done_callback(partial(_asked, group, len(questions)))
 
     async def _ask(self, group: Group, questions: Sequence[_Question]) -> None:
@@ -265,19 +266,12 @@ class Asking:
             failure.__cause__ = error
             return Verdict.UNSURE, failure
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     def close(self) -> None:
         """Stop asking."""
         self._weighing.close()
         if self._ticking is not None:
             self._ticking.cancel()
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.close()
 
 
 def _asked(group: Group, count: int, task: object) -> None:

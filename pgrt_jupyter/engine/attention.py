@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 import psycopg
 
@@ -22,6 +22,7 @@ from . import interest
 from .backoff import Backoff
 from .group import Group
 from .listener import CannotListen, Listener, Pulse
+from .tasks import Tasks
 
 log = logging.getLogger("pgrt_jupyter")
 
@@ -77,7 +78,7 @@ class Attention:
         self._settling: asyncio.Task[None] | None = None
         self._unread_of: set[int] = set()  # relations whose writers are to be looked up together
         self._looking: asyncio.Task[frozenset[str]] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         self._backoff = Backoff(_FIRST_WAIT, pulse.longest_wait)
         self._watcher: asyncio.Task[None] | None = None
         self._opened_at = 0.0
@@ -122,7 +123,7 @@ class Attention:
         self._connections += 1
         self.deaf_because = error.message
         log.warning("pgrt_jupyter polls: %s", error)
-        self._spawn(self._reconnect(self._pulse.hopeless_wait))
+        self._tasks.spawn(self._reconnect(self._pulse.hopeless_wait))
 
     async def cover(self, group: Group) -> None:
         """Make sure that no change from now on is missed; call before the query runs."""
@@ -164,9 +165,7 @@ class Attention:
         """
         self._unread_of.update(group.watches)
         if self._looking is None:
-            self._looking = asyncio.get_running_loop().create_task(self._look())
-            self._tasks.add(self._looking)
-            self._looking.add_done_callback(self._tasks.discard)
+            self._looking = self._tasks.spawn(self._look())
         writers = await asyncio.shield(self._looking)
         group.unread |= writers
 
@@ -181,7 +180,7 @@ class Attention:
         assert self._listener is not None
         writers = await self._listener.writers(relations)
         if writers and (self._watcher is None or self._watcher.done()):
-            self._watcher = self._spawn(self._watch_writers())
+            self._watcher = self._tasks.spawn(self._watch_writers())
         return writers
 
     async def settle(self) -> None:
@@ -213,7 +212,7 @@ class Attention:
         """Let go, without waiting, of what these queries do not ask for any more."""
         self._changed.update(groups)
         if self._settling is None or self._settling.done():
-            self._settling = self._spawn(self.settle())
+            self._settling = self._tasks.spawn(self.settle())
 
     def _take_needs(self) -> None:
         """Ask the queries whose state changed what they need."""
@@ -280,7 +279,7 @@ class Attention:
         if listener is None or self._closed:
             return
         silent = listener.silent
-        self._spawn(listener.dispose())
+        self._tasks.spawn(listener.dispose())
         self._owner.doubt(silent=silent)
         lost = ServerUnavailable(f"The connection was lost: {reason}; reconnecting.")
         self._owner.report(None, lost)
@@ -288,7 +287,7 @@ class Attention:
         if loop.time() - self._opened_at >= self._pulse.healthy_after:
             self._backoff.reset()
         self._tell_outage(f"connection lost: {reason}")
-        self._spawn(self._reconnect(self._backoff.next()))
+        self._tasks.spawn(self._reconnect(self._backoff.next()))
 
     def _tell_outage(self, message: str) -> None:
         for group in self._owner.groups:
@@ -335,16 +334,9 @@ class Attention:
         """Say how full the notification queue is, 0 to 1."""
         return await self._listener.queue_usage() if self._listener is not None else 0.0
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     def close(self) -> None:
         """Stop listening; every lock is gone with the connection."""
         self._closed = True
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.close()
         if self._listener is not None:
             self._listener.close()

@@ -6,10 +6,8 @@ Everything here runs on the engine's loop, which owns all state; what blocks goe
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import psycopg
 
@@ -31,6 +29,7 @@ from .rounds import Rounds
 from .runs import Runs
 from .server import Server
 from .subscription import Spec, Subscriber
+from .tasks import Tasks
 
 log = logging.getLogger("pgrt_jupyter")
 
@@ -62,7 +61,7 @@ class Runtime:
         self._audit = Audit(
             self, self._server, self._preparation, self._attention, self._asking, audit_seconds
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._closed = False
 
     @property
@@ -73,7 +72,7 @@ class Runtime:
     async def open(self) -> None:
         """Begin to listen; raises ServerUnavailable."""
         await self._attention.open()
-        self._spawn(self._audit.run())
+        self._tasks.spawn(self._audit.run())
 
     async def peer(self) -> str:
         """Say who is at the other end; raises ServerUnavailable."""
@@ -259,7 +258,7 @@ class Runtime:
         self._asking.restart()
         for group in self.groups:
             group.doubts.outage = ""
-            self._spawn(self._catch_up(group))
+            self._tasks.spawn(self._catch_up(group))
 
     async def _catch_up(self, group: Group) -> None:
         try:
@@ -271,11 +270,6 @@ class Runtime:
         except Exception as error:  # whatever it is, the query runs again
             log.info("checking triggers failed, the audit will do it: %s", error)
         self.changed(group)
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # -- the end
 
@@ -291,8 +285,7 @@ class Runtime:
         self._rounds.close()
         self._asking.close()
         self._runs.close()
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.close()
         self._attention.close()
 
     def stop_workers(self, timeout: float) -> None:

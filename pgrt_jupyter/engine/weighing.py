@@ -6,7 +6,6 @@ that fails again runs, like any query whose change could not be decided.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Protocol
@@ -17,6 +16,7 @@ from .conditions import Question
 from .group import Group
 from .images import Stored
 from .server import Server
+from .tasks import Tasks
 
 _Asked = list[tuple[Group, Question]]
 
@@ -34,7 +34,7 @@ class Weighing:
     def __init__(self, server: Server, owner: Owner) -> None:
         self._server = server
         self._owner = owner
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def put(self, groups: Collection[Group], stored: Sequence[Stored]) -> None:
         """Have each attentive query's conditions looked at for the rows that concern it."""
@@ -53,7 +53,7 @@ class Weighing:
             asked += [(group, question) for question in questions]
         for conninfo, asked in by_role.items():
             if asked:
-                self._spawn(conninfo, asked)
+                self._tasks.spawn(self._weigh(conninfo, asked))
 
     def give_up(self, groups: Collection[Group]) -> None:
         """Have queries run: what changed could not be read."""
@@ -80,15 +80,9 @@ class Weighing:
             if matters or ended:
                 self._owner.changed(group)
 
-    def _spawn(self, conninfo: Conninfo, asked: _Asked) -> None:
-        task = asyncio.get_running_loop().create_task(self._weigh(conninfo, asked))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def close(self) -> None:
         """Stop looking."""
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.close()
 
 
 def _questions(group: Group, rows: Mapping[int, Sequence[Stored]]) -> list[Question]:

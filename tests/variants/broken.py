@@ -293,7 +293,7 @@ def let_go_after_the_run(patch: Patch) -> None:
                 await self._listener.release(self._listener.held)
 
         if any(group.throttle.dirty for group in groups):
-            self._spawn(release())
+            self._tasks.spawn(release())
 
     patch.setattr(Attention, "settle_soon", later)
 
