@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache, partial
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Protocol
 
 import psycopg
 
 from ..errors import FilterFailed, PgrtError
-from . import filters, frames, images
+from . import images
 from .group import Group
 from .lapses import TICK, Lapses
 from .model import RowChange
+from .questions import Answer, Question, answers
 from .relevance import Verdict, by_default_for_row
 from .server import Server
 from .tasks import Tasks
@@ -32,10 +32,6 @@ log = logging.getLogger("pgrt_jupyter")
 KEPT = 30.0  # seconds for which images stay at least, so that every engine has read them
 PATIENCE = 10.0  # seconds after which a query runs without its filter's answer
 BACKLOG = 10_000  # questions that may wait for a filter; beyond, the query runs instead
-
-# The change, the relation as the query reads it, and its columns that may have changed unseen.
-_Question = tuple[RowChange, int, Collection[str]]
-_Answer = tuple[Verdict, FilterFailed | None]
 
 
 class Owner(Protocol):
@@ -197,7 +193,7 @@ class Asking:
     def _put(self, group: Group, found: Sequence[images.Image]) -> None:
         """Ask one query's filter about the images that concern it."""
         assert group.rule is not None
-        questions: list[_Question] = []
+        questions: list[Question] = []
         for image in found:
             watch = group.watches.get(image.relation)
             if watch is None or not group.rule.concerns(watch.relation):
@@ -213,7 +209,7 @@ class Asking:
         if questions:
             self._pose(group, questions)
 
-    def _pose(self, group: Group, questions: Sequence[_Question]) -> None:
+    def _pose(self, group: Group, questions: Sequence[Question]) -> None:
         """Have questions asked, or the query run where its filter is too slow for them."""
         if group.unanswered or group.questions + len(questions) > BACKLOG:
             self._owner.changed(group)
@@ -222,7 +218,7 @@ class Asking:
         task = self._tasks.spawn(self._ask(group, questions))
         task.add_done_callback(partial(_asked, group, len(questions)))
 
-    async def _ask(self, group: Group, questions: Sequence[_Question]) -> None:
+    async def _ask(self, group: Group, questions: Sequence[Question]) -> None:
         """Ask, in order, and run the query if any answer says so."""
         async with group.asking:
             if group.closed or group.rule is None or group.snapshot is None:
@@ -239,7 +235,7 @@ class Asking:
         if verdict is not Verdict.IGNORE:
             self._owner.changed(group)
 
-    async def _patiently(self, group: Group, work: Callable[[], _Answer]) -> _Answer:
+    async def _patiently(self, group: Group, work: Callable[[], Answer]) -> Answer:
         """Await a filter; while it takes too long every change refreshes."""
         answering = asyncio.ensure_future(alone(work, "pgrt-filter"))
         if not (await asyncio.wait({answering}, timeout=PATIENCE))[0]:
@@ -252,14 +248,14 @@ class Asking:
         finally:
             group.unanswered = False
 
-    def _answer(self, group: Group, questions: Sequence[_Question]) -> _Answer:
+    def _answer(self, group: Group, questions: Sequence[Question]) -> Answer:
         """Put the questions to the filter; runs on a thread where waiting is allowed."""
         assert group.rule is not None
         try:
             if group.rule.function is None:
-                return _answers(group, questions, None)
+                return answers(group, questions, None)
             return self._server.lend(
-                lambda connection: _answers(group, questions, connection), group.spec.conninfo
+                lambda connection: answers(group, questions, connection), group.spec.conninfo
             )
         except Exception as error:  # no connection, or tables that the query reads no more
             failure = FilterFailed(f"The refresh filter could not be asked: {error}")
@@ -277,55 +273,3 @@ class Asking:
 def _asked(group: Group, count: int, task: object) -> None:
     """Note that questions wait no more."""
     group.questions -= count
-
-
-def _answers(
-    group: Group, questions: Sequence[_Question], connection: psycopg.Connection[Any] | None
-) -> _Answer:
-    """Ask about each change, whatever the others' answers are."""
-    assert group.rule is not None and group.snapshot is not None
-    frame = group.snapshot.frame
-    own = frames.own(frame)  # the user's code may change it
-
-    @cache
-    def result_values(name: str) -> Collection[Any]:
-        return filters.values_of(frame, name)
-
-    verdict, failure = Verdict.IGNORE, None
-    for change, member, vague in questions:
-        watch = group.watches[member]
-        try:
-            with _looking(connection):
-                answer = filters.ask(
-                    group.rule,
-                    change,
-                    watch.relation,
-                    watch.watched,
-                    vague,
-                    own,
-                    result_values,
-                    connection,
-                )
-        except BaseException as error:  # what ends a program ends no thread of ours
-            failure = FilterFailed(
-                f"The refresh filter raised {type(error).__name__}; the query was refreshed."
-            )
-            failure.__cause__ = error
-            answer = Verdict.UNSURE
-        if answer is not Verdict.IGNORE:
-            verdict = answer
-    return verdict, failure
-
-
-@contextmanager
-def _looking(connection: psycopg.Connection[Any] | None) -> Iterator[None]:
-    """Let a function read, and undo what it set: the connection serves queries afterwards."""
-    if connection is None:
-        yield
-        return
-    connection.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
-    try:
-        yield
-    finally:
-        with suppress(psycopg.Error):
-            connection.execute(b"ROLLBACK")

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable, Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Sequence
 from functools import partial
-from types import NoneType
 from typing import Protocol
-from uuid import UUID
 
 import psycopg
 
@@ -20,6 +16,7 @@ from . import analysis, capture, conditions, families, filters, planning, shapes
 from .connection import Connection
 from .group import Group
 from .keeping import SMALL
+from .known import Known
 from .roster import Roster
 from .server import Server
 from .sql import load
@@ -32,8 +29,6 @@ log = logging.getLogger("pgrt_jupyter")
 _ON_STANDBY = "0A000"
 _CANNOT_CREATE = ("25006", "42501", _ON_STANDBY)
 _RECENT_SECONDS = 1.0  # for which what was seen to is not looked at again for one more query
-_KNOWN_SECONDS = 30.0  # for which a text is not analysed again where no definition has changed
-_SIMPLE = (bool, int, float, str, Decimal, date, datetime, UUID, NoneType)
 _Families = dict[int, tuple[families.Member, ...]]
 _UNKNOWN = "what the query reads: a standby cannot analyse it"
 
@@ -56,7 +51,7 @@ class Preparation:
         self._whole: dict[
             int, tuple[float, tuple[families.Member, ...]]
         ] = {}  # by relation: seen when
-        self._known: dict[Hashable, tuple[float, analysis.Analysed]] = {}  # by text: analysed when
+        self._known = Known()
 
     async def group(self, spec: Spec) -> Group:
         """Make a group of a query; raises what is wrong with it or its options."""
@@ -251,18 +246,11 @@ class Preparation:
 
     async def _as_known(self, spec: Spec) -> analysis.Analysed | None:
         """Take what is known of the text with other values, where no definition has changed since."""
-        seen, known = self._known.get(_text_of(spec), (0.0, None))
-        if known is None or asyncio.get_running_loop().time() - seen > _KNOWN_SECONDS:
+        if (known := self._known.find(spec, asyncio.get_running_loop().time())) is None:
             return None
         work = partial(analysis.with_values, statement=spec.statement, known=known)
         with translated(spec.statement):
             return await self._server.run(work, spec.conninfo)
-
-    def _note_known(self, spec: Spec, analysed: analysis.Analysed) -> None:
-        """Remember for a while what a text depends on."""
-        now = asyncio.get_running_loop().time()
-        recent = {k: v for k, v in self._known.items() if now - v[0] <= _KNOWN_SECONDS}
-        self._known = recent | ({} if (text := _text_of(spec)) is None else {text: (now, analysed)})
 
     async def _analyse(self, spec: Spec) -> analysis.Analysed:
         """Analyse under the query's role; where that may not, under the installing one, same names."""
@@ -270,7 +258,7 @@ class Preparation:
         with translated(spec.statement):
             try:
                 analysed = await self._server.run(work, spec.conninfo)
-                self._note_known(spec, analysed)
+                self._known.note(spec, analysed, asyncio.get_running_loop().time())
                 return analysed
             except psycopg.Error as error:
                 if error.sqlstate not in _CANNOT_CREATE:
@@ -290,16 +278,6 @@ class Preparation:
                 own = partial(analysis.describe_only, statement=spec.statement, obstacle=_UNKNOWN)
                 await self._server.run(own, spec.conninfo)
                 raise
-
-
-def _text_of(spec: Spec) -> Hashable:
-    """Give what a query's dependencies follow from; None where they may follow from its values, too."""
-    values = spec.statement.values
-    if not all(type(value) in _SIMPLE for value in values):
-        return None
-    if any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
-        return None
-    return (spec.conninfo.value, spec.statement.text, tuple(map(type, values)))
 
 
 def _identity(connection: Connection) -> tuple[object, ...] | None:

@@ -536,13 +536,13 @@ def only_the_new_image(patch: Patch) -> None:
 @variant("relevance")
 def a_failing_filter_says_no(patch: Patch) -> None:
     """A filter that raises counts as one that does not want the refresh."""
-    answers = asking._answers
+    answers = asking.answers
 
     def negative(*arguments: Any) -> Any:
         verdict, failure = answers(*arguments)
         return (Verdict.IGNORE if failure is not None else verdict), failure
 
-    patch.setattr(asking, "_answers", negative)
+    patch.setattr(asking, "answers", negative)
 
 
 @variant("relevance")
