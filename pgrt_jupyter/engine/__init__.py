@@ -6,8 +6,8 @@ The journey of a change, one way:
   follows its `dependencies` (of `known` texts they are remembered), `capture` puts triggers there, on the
   tables that `families` lists, with the function that `trigger` writes, unless `edition` finds those of a
   newer version; `removal` takes all of it out again.
-- `listener` hears what they send, `notification` decodes it; `interest` and `attention` say what is
-  waited for, so that triggers are silent otherwise.
+- `listener` hears what they send, with `proof` that it does, `notification` decodes it; `interest` and
+  `attention` say what is waited for, so that triggers are silent otherwise.
 - `relevance` decides whether a change matters, with `filters`, `images`, `asking` and `questions` where the
   user gave a filter, and `rounds`, which says when images are read.
 - `vigilance` says whether a query without a filter is worth having its changed rows looked at, `predicates`

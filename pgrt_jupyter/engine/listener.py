@@ -2,16 +2,17 @@
 
 The connection that listens also holds the advisory locks that make triggers speak: when it dies, both
 end together and the loss is noticed once. It is in autocommit mode, never in a transaction, and always
-being read. It proves that it is alive by a notification to itself with a random token; a proof that
-does not come back in time shuts the socket down from outside, so nothing can wait on it for ever.
-Everything here runs on the engine's loop.
+being read. It proves that it is alive by a notification to itself (`proof`); a proof that does not come
+back in time shuts the socket down from outside, so nothing can wait on it for ever. Everything here runs on
+the engine's loop.
+
+Longer than most files because opening, reading, asking and ending one connection share its state, and the
+order in which they do so is what keeps a change from being lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from psycopg import sql
 
 from ..config import Conninfo
 from ..errors import PgrtError
-from . import forks
+from . import forks, proof
 from .connection import cut
 from .notification import CHANNEL
 from .pinning import SEARCH_PATH
@@ -31,8 +32,6 @@ from .sql import load
 from .workers import alone
 
 _TRIES = 4  # for a key that a trigger happens to be trying
-_LOOK_SECONDS = 1.0  # how often to look whether the machine was suspended
-_NAP = 0.5  # seconds of sleep that are none of the clocks' inaccuracy
 _POOLER_SECONDS = 2.0  # for a notification by way of a pooler that has answered everything else
 _POOLED = "A connection pooler in transaction mode is in between; it delivers no notifications."
 _DIRECT = "give start() a direct connection, and queries the pooled one as query_conninfo."
@@ -40,7 +39,6 @@ _SILENCE = "no answer in time"
 _QUEUE_FULL = "54000"  # SQLSTATE of a NOTIFY that finds no room
 _FORGOTTEN = "58P01"  # of a LISTEN that meets an entry whose transaction's status is gone
 _DRAIN_SECONDS = 0.02
-_LATE = 0.1  # seconds by which a timer is late when the loop itself was held up
 _SETTINGS = (
     ("search_path", SEARCH_PATH),
     ("idle_session_timeout", "0"),
@@ -84,10 +82,8 @@ class Listener:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
         self._pending: list[str] = []
-        self._token: str | None = None
-        self._answered = asyncio.Event()
+        self._proof = proof.Proof()
         self._deadline: asyncio.TimerHandle
-        self._own = f"pgrt_{secrets.token_hex(16)}"
         self._beat: asyncio.Task[None] | None = None
         self._watched: int | None = None
         self._ended = False
@@ -143,7 +139,7 @@ class Listener:
         if standby:
             raise CannotListen("The server is a read-only standby, where nothing can be heard.")
         try:
-            await self._listen(self._own)
+            await self._listen(self._proof.channel)
             if pid != connection.info.backend_pid:
                 await self._refuse_lent_session()
             for name, value in _SETTINGS:
@@ -164,7 +160,7 @@ class Listener:
     async def _refuse_lent_session(self) -> None:
         """Refuse a session that a pooler lends for each transaction; what is set there meets others."""
         if not await self._prove_through_pooler():
-            unlisten = sql.SQL("UNLISTEN {}").format(sql.Identifier(self._own))
+            unlisten = sql.SQL("UNLISTEN {}").format(sql.Identifier(self._proof.channel))
             await self._execute(unlisten, optional=True)
             raise CannotListen(_POOLED, hint=_DIRECT)
 
@@ -238,7 +234,7 @@ class Listener:
 
     def _too_late(self, due: float) -> None:
         """Give up waiting for an answer; where nobody could look for it, first look for it."""
-        if asyncio.get_running_loop().time() - due > _LATE:
+        if asyncio.get_running_loop().time() - due > proof.LATE:
             self._give_time()
             return
         self.silent = True
@@ -315,12 +311,10 @@ class Listener:
     def _take(self, channel: str, payload: bytes) -> None:
         """Keep a change for later, or note that our own token came back."""
         text = payload.decode("utf-8", "replace")
-        if channel != self._own:
+        if channel == self._proof.channel:
+            self._proof.take(text)
+        else:
             self._pending.append(text)
-        elif self._token is not None and secrets.compare_digest(
-            text.encode(), self._token.encode()
-        ):
-            self._answered.set()
 
     def _deliver(self) -> None:
         """Hand over the whole batch."""
@@ -330,8 +324,8 @@ class Listener:
 
     async def _prove(self) -> bool:
         """Send a notification to ourselves and say whether it came back in time."""
-        await self._execute(self._new_token(), optional=True)
-        return await self._is_answered(self._pulse.deadline)
+        await self._execute(self._proof.anew(), optional=True)
+        return await self._proof.is_answered(self._pulse.deadline)
 
     async def _prove_through_pooler(self) -> bool:
         """Say whether a notification arrives that another session sends while this one does nothing.
@@ -339,34 +333,17 @@ class Listener:
         That tells a session of our own from one that is lent for each transaction: in the latter our
         own notification may well come back, with the answer to NOTIFY.
         """
-        notify = self._new_token()
+        notify = self._proof.anew()
         filled = await self._filled()
         async with await psycopg.AsyncConnection.connect(filled, autocommit=True) as other:
             async with asyncio.timeout(self._pulse.deadline):
                 await other.execute(notify)
-            return await self._is_answered(min(self._pulse.deadline, _POOLER_SECONDS))
-
-    def _new_token(self) -> sql.Composed:
-        """Write the statement that sends a token nobody else knows."""
-        self._token = secrets.token_hex(16)
-        self._answered.clear()
-        return sql.SQL("NOTIFY {}, {}").format(sql.Identifier(self._own), sql.Literal(self._token))
-
-    async def _is_answered(self, seconds: float) -> bool:
-        """Say whether the token comes back in time; time in which nobody could look does not count."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + seconds
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):  # `wait_for` may pass a cancellation over
-                    await self._answered.wait()
-            if self._answered.is_set() or loop.time() - due < _LATE:
-                return self._answered.is_set()
+            return await self._proof.is_answered(min(self._pulse.deadline, _POOLER_SECONDS))
 
     async def _keep_proving(self) -> None:
         """Check liveness for as long as the connection lasts."""
         while not self._ended:
-            await self._rest()
+            await proof.rest(self._pulse.interval)
             try:
                 if not await self._prove():
                     self.silent = True
@@ -374,13 +351,6 @@ class Listener:
             except psycopg.Error as error:
                 if error.sqlstate != _QUEUE_FULL:  # the server answers; the audit has queries poll
                     self._end(str(error))
-
-    async def _rest(self) -> None:
-        """Wait for the next proof; after a suspended machine has woken up it is due at once."""
-        loop = asyncio.get_running_loop()
-        due, asleep = loop.time() + self._pulse.interval, _time_asleep()
-        while (left := due - loop.time()) > 0 and _time_asleep() - asleep < _NAP:
-            await asyncio.sleep(min(left, _LOOK_SECONDS))
 
     def _end(self, reason: str) -> None:
         """Report the loss once; before it has opened, `open` raises instead."""
@@ -392,10 +362,3 @@ class Listener:
         lines = reason.strip().splitlines()
         if self._beat is not None:
             self._lost(lines[0] if lines else "connection lost")
-
-
-def _time_asleep() -> float:
-    """Give the seconds this machine has been suspended, which the loop's clock leaves out."""
-    if not hasattr(time, "CLOCK_BOOTTIME"):
-        return 0.0
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

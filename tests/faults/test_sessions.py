@@ -14,7 +14,7 @@ import pytest
 
 import pgrt_jupyter as pgrt
 from pgrt_jupyter.engine import listener as listening
-from pgrt_jupyter.engine import refresh
+from pgrt_jupyter.engine import proof, refresh
 from pgrt_jupyter.engine.listener import Listener
 from pgrt_jupyter.testing import wait_until
 
@@ -80,8 +80,8 @@ def test_a_machine_that_was_suspended_asks_at_once(
 ) -> None:
     """The loop's clock stops in suspend; the next proof does not wait for the rest of its interval."""
     asleep = 0.0
-    monkeypatch.setattr(listening, "_time_asleep", lambda: asleep)
-    monkeypatch.setattr(listening, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(proof, "_time_asleep", lambda: asleep)
+    monkeypatch.setattr(proof, "_LOOK_SECONDS", 0.05)
     proofs: list[float] = []
     prove = Listener._prove
 

@@ -73,9 +73,9 @@ def eavesdropper(
     def noted(self: Listener, *arguments: Any, **named: Any) -> None:
         original(self, *arguments, **named)
         with lock:
-            channels.add(self._own)
+            channels.add(self._proof.channel)
             if not ear.closed:
-                ear.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._own)))
+                ear.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._proof.channel)))
 
     with psycopg.connect(place, autocommit=True) as ear:
         ear.add_notify_handler(lambda n: heard.append((n.channel, n.payload)))

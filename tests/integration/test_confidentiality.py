@@ -78,7 +78,7 @@ def test_no_channel_and_no_catalog_shows_a_value(
     listener = engine._parts()[0].runtime._attention._listener
     assert listener is not None
     stranger.execute(f"LISTEN {CHANNEL}")
-    stranger.execute(sql.SQL("LISTEN {}").format(sql.Identifier(listener._own)))
+    stranger.execute(sql.SQL("LISTEN {}").format(sql.Identifier(listener._proof.channel)))
     db.execute(
         "CREATE TYPE mood AS ENUM ('c4n4ry', 'other');"
         "CREATE TABLE birds (k text PRIMARY KEY, t text, j json, b bytea, a text[], m mood, x int)"

@@ -556,13 +556,13 @@ def test_nobody_can_forge_a_sign_of_life(
         engine.sub("orders", ORDERS)
         listener = engine._parts()[0].runtime._attention._listener
         assert listener is not None
-        listener._answered.clear()
-        assert len(listener._token or "") == 32
-        attacker.execute("SELECT pg_notify(%s, %s)", (listener._own, "0" * 32))
-        attacker.execute("SELECT pg_notify(%s, %s)", (listener._own, ""))
+        listener._proof.answered.clear()
+        assert len(listener._proof.token or "") == 32
+        attacker.execute("SELECT pg_notify(%s, %s)", (listener._proof.channel, "0" * 32))
+        attacker.execute("SELECT pg_notify(%s, %s)", (listener._proof.channel, ""))
         attacker.execute("SELECT pg_notify(%s, 'end of it')", (CHANNEL,))
         wait_until(lambda: engine._parts()[0].runtime.unreadable)
-        assert not listener._answered.is_set()
+        assert not listener._proof.answered.is_set()
 
 
 @pytest.mark.parametrize("mode", ["pg_advisory_lock", "pg_advisory_lock_shared"])

@@ -34,10 +34,10 @@ from pgrt_jupyter.engine import (
     group,
     images,
     interest,
-    listener,
     model,
     predicates,
     preparation,
+    proof,
     refresh,
     subscription,
     trigger,
@@ -454,7 +454,7 @@ def an_error_loses_the_batch(patch: Patch) -> None:
 @variant("listening")
 def judged_by_the_clock(patch: Patch) -> None:
     """A proof is late when its time is over, though nobody could look for it."""
-    patch.setattr(listener, "_LATE", 3600.0)
+    patch.setattr(proof, "LATE", 3600.0)
 
 
 @variant("listening")
