@@ -110,6 +110,31 @@ class Binding:
         return f"Binding({', '.join(self.names) or 'closed'})"
 
 
+@dataclass(slots=True, eq=False)
+class Held:
+    """Hold one parameter to its trait; what a plain value was given for has none."""
+
+    following: Following
+    binding: Binding
+    parameter: str
+    source: Source | None
+
+    def __call__(self, change: object) -> None:
+        """Take a new value; on the thread that set it."""
+        with sheltered():
+            self.following.want(self)
+
+    def follows(self, source: Source) -> bool:
+        """Say whether it is just that trait."""
+        mine = self.source
+        return mine is not None and mine.owner is source.owner and mine.name == source.name
+
+    def release(self) -> None:
+        """Let go of the trait."""
+        if self.source is not None:
+            self.source.owner.unobserve(self, self.source.name)
+
+
 def _is_trait(value: Any) -> bool:
     first = value[0] if isinstance(value, tuple) and len(value) == 2 else value
     return isinstance(first, traitlets.HasTraits)

@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .binding import Binding, Source, check, source
+from .binding import Binding, Held, Source, check, source
 from .engine.backoff import Backoff
-from .engine.interrupts import sheltered
 from .engine.model import Status
 from .engine.statement import parse
 from .engine.subscription import Spec
@@ -54,25 +53,6 @@ class Standing:
     message: str
 
 
-@dataclass(slots=True, eq=False)
-class _Held:
-    """Hold one parameter to its trait; what a plain value was given for has none."""
-
-    following: Following
-    binding: Binding
-    parameter: str
-    source: Source | None
-
-    def __call__(self, change: object) -> None:
-        """Take a new value; on the thread that set it."""
-        with sheltered():
-            self.following.want(self)
-
-    def release(self) -> None:
-        if self.source is not None:
-            self.source.owner.unobserve(self, self.source.name)
-
-
 class Following:
     """Lead one live query from values to values; what is not said to be on the loop is for any thread."""
 
@@ -80,7 +60,7 @@ class Following:
         self._find = weakref.ref(query)  # what a widget holds must not keep a query that has ended
         self._loop = loop
         self._lock = threading.RLock()  # of the four that follow; reading a trait may set another
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         self._wanted: dict[str, Any] = {}  # what is not shown yet
         self._failure: PgrtError | None = None
         self._is_told = False  # somebody was told of a failure since it last worked
@@ -109,7 +89,7 @@ class Following:
         check(given, sql)
         binding = Binding(self)
         for name, found in sources.items():
-            held = _Held(self, binding, name, found)
+            held = Held(self, binding, name, found)
             with self._lock:
                 before, self._held[name] = self._held.get(name), held
             if before is not None:
@@ -129,7 +109,7 @@ class Following:
         with self._lock:
             return tuple(name for name, held in self._held.items() if held.binding is binding)
 
-    def want(self, held: _Held, value: Any = None) -> None:
+    def want(self, held: Held, value: Any = None) -> None:
         """Take the newest value of a trait, or a plain one."""
         found = self._basis()
         if found is None:
@@ -171,7 +151,7 @@ class Following:
         """Follow these and nothing else; what was followed already stays with its binding."""
         with self._lock:
             held = dict(self._held)
-        stays = [name for name, one in followed.items() if _is_held(held.get(name), one)]
+        stays = [n for n, one in followed.items() if n in held and held[n].follows(one)]
         self.end(tuple(name for name in held if name not in stays))
         self.bind({name: one for name, one in followed.items() if name not in stays}, sql)
         for name in stays:
@@ -331,16 +311,6 @@ class Following:
         for name in names:
             if name in self._timers:
                 self._timers.pop(name).cancel()
-
-
-def _is_held(held: _Held | None, one: Source) -> bool:
-    """Say whether a parameter follows just that."""
-    return (
-        held is not None
-        and held.source is not None
-        and held.source.owner is one.owner
-        and held.source.name == one.name
-    )
 
 
 def _is_same(one: Any, other: Any) -> bool:

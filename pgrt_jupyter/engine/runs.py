@@ -119,7 +119,10 @@ class Runs:
         task.add_done_callback(self._tasks.pop)
 
     async def _run(self, group: Group, waiting: list[asyncio.Future[None]]) -> None:
-        """Cover, run, publish; then whatever the throttle says."""
+        """Cover, run, publish; then whatever the throttle says.
+
+        In one piece: whatever it comes to, the same has to follow, in the same order.
+        """
         epoch, patience = self._attention.epoch, self._attention.patience
         late = asyncio.get_running_loop().call_later(patience, _tell_overdue, group, patience)
         try:
