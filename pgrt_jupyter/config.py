@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import version
 
 from . import trust, urls
 from .errors import ConfigurationError, ServerUnavailable
@@ -25,6 +26,7 @@ _DEFAULTS: Mapping[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+_BALANCES = version() >= 160_000  # whether libpq knows load_balance_hosts
 # What libpq's own environment gives is not ours to replace.
 _VARIABLES = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
 _UNREADABLE = (ProgrammingError, UnicodeError)  # the latter for what percent-encoding hides
@@ -40,6 +42,14 @@ class Conninfo:
 
     def __str__(self) -> str:
         return self.shown
+
+    @property
+    def names_several(self) -> bool:
+        """Say whether it leads to one of several servers."""
+        given = conninfo_to_dict(self.value)
+        return "," in str(
+            given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST", "")
+        )
 
     def filled(self) -> str:
         """Give the string with the password of this moment; a function for it may take its time.
@@ -87,6 +97,10 @@ def resolve(
     }
     if to_primary and _needs_choice(given, environ):
         defaults["target_session_attrs"] = "primary"
+        chosen = given.get("load_balance_hosts") or environ.get("PGLOADBALANCEHOSTS")
+        if _BALANCES and not chosen:
+            # An old primary that came back unaware would be found first each time.
+            defaults["load_balance_hosts"] = "random"
     value = _made({**given, **defaults})
     return Conninfo(value, _shown(given), password if callable(password) else None)
 

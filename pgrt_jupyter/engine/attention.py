@@ -49,6 +49,9 @@ class Owner(Protocol):
     def doubt(self, *, silent: bool) -> None:
         """Trust no query connection any more that may have gone the same way."""
 
+    def on_timeline(self, timeline: int) -> None:
+        """Use no primary of an older timeline."""
+
     def regained(self) -> None:
         """Catch up: anything may have happened."""
 
@@ -84,12 +87,18 @@ class Attention:
         self._opened_at = 0.0
         self._closed = False
         self._connections = 0
+        self._history = ("", 0)  # of the newest primary: its cluster, its timeline
         self.deaf_because = ""  # why notifications cannot arrive at all
 
     @property
     def listening(self) -> bool:
         """Say whether changes are being heard."""
         return self._listener is not None and self._listener.alive
+
+    @property
+    def server(self) -> str:
+        """Say which server changes are heard from, by when it was started; nothing while none is."""
+        return self._listener.server if self._listener is not None and self.listening else ""
 
     @property
     def patience(self) -> float:
@@ -113,10 +122,22 @@ class Attention:
             self._conninfo, heard=self._owner.heard, lost=self._lost, pulse=self._pulse
         )
         await listener.open()
+        self._refuse_older(listener)
         self._listener = listener
         self._connections += 1
         self._opened_at = asyncio.get_running_loop().time()
         self.deaf_because = ""
+
+    def _refuse_older(self, listener: Listener) -> None:
+        """Refuse a primary that another one has taken the place of: what is written there is gone."""
+        (cluster, timeline), (known, newest) = listener.history, self._history
+        if cluster == known and timeline < newest:
+            listener.close()
+            raise ServerUnavailable(
+                f"The server is an old primary (timeline {timeline}, where {newest} has been heard)."
+            )
+        self._history = listener.history if cluster else self._history
+        self._owner.on_timeline(self._history[1])
 
     def _be_deaf(self, error: CannotListen) -> None:
         """Poll, and try again now and then."""

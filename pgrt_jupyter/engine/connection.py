@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
@@ -14,8 +15,11 @@ from ..config import Conninfo
 from ..errors import ServerUnavailable
 from . import forks, frames
 from .refusal import reason, too_old, unavailable
+from .sql import load
 
 Connection = psycopg.Connection[tuple[object, ...]]
+
+_servers: WeakKeyDictionary[Connection, tuple[str, int]] = WeakKeyDictionary()
 
 
 def set_config(settings: Sequence[tuple[str, str]], *, local: bool) -> bytes:
@@ -57,13 +61,30 @@ def dial(conninfo: Conninfo) -> Connection:
 
 def prepared(connection: Connection) -> Connection:
     """Make the settings of a session, unless a pooler lends it to others as well."""
-    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-    if row is None or row[0] != connection.info.backend_pid:
+    row = connection.execute(load("session_opened")).fetchone()
+    if row is None:
+        return connection
+    pid, started = row
+    _servers[connection] = str(started), _timeline(connection)
+    if pid != connection.info.backend_pid:
         return connection
     connection.execute(_SETTLE)
     with suppress(psycopg.DatabaseError):  # servers on some systems have it not
         connection.execute(_NOTICE_OUR_DEATH)
     return connection
+
+
+def _timeline(connection: Connection) -> int:
+    """Ask for a primary's timeline; 0 on a standby, and where a service shows nothing of its log."""
+    with suppress(psycopg.DatabaseError):
+        row = connection.execute(load("session_timeline")).fetchone()
+        return int(str(row[0])) if row is not None else 0
+    return 0
+
+
+def server_of(connection: Connection) -> tuple[str, int]:
+    """Say when the server of a session was started, and its timeline; 0 where it shows none."""
+    return _servers.get(connection, ("", 0))
 
 
 def peer(connection: Connection) -> str:

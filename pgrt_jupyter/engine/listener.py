@@ -87,6 +87,8 @@ class Listener:
         self._beat: asyncio.Task[None] | None = None
         self._watched: int | None = None
         self._ended = False
+        self.server = ""  # when the server was started, which tells it from others
+        self.history = ("", 0)  # its cluster and timeline; nothing where that may not be known
         self.silent = False  # lost without a word: others that talk to the server may wait in vain
         self.held: frozenset[int] = frozenset()
 
@@ -135,7 +137,7 @@ class Listener:
 
     async def _prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Refuse what cannot work, LISTEN, and begin to check liveness."""
-        ((pid, standby),) = await self._execute(load("listener_session"))
+        ((pid, standby, self.server),) = await self._execute(load("listener_session"))
         if standby:
             raise CannotListen("The server is a read-only standby, where nothing can be heard.")
         try:
@@ -146,6 +148,8 @@ class Listener:
                 with suppress(psycopg.DatabaseError):
                     setting = "SELECT pg_catalog.set_config(%s, %s, false)"
                     await self._execute(setting, (name, value), optional=True)
+            with suppress(psycopg.DatabaseError):
+                (self.history,) = await self._execute(load("listener_history"), optional=True)
             await self._listen(CHANNEL)
             arrives = await self._prove()
         except psycopg.errors.ProgramLimitExceeded:

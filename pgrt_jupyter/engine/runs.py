@@ -187,10 +187,10 @@ class Runs:
 
     def _failed(self, group: Group, error: PgrtError) -> None:
         """Keep the last result, tell once, and try again by itself."""
-        # An outage has been told of once, for all queries.
-        known = isinstance(error, ServerUnavailable) and (
-            group.doubts.outage or not group.doubts.synced
-        )
+        # An outage has been told of once, for all queries; of several servers each has words of its own.
+        doubts = group.doubts
+        told = doubts.outage or not doubts.synced or isinstance(group.error, ServerUnavailable)
+        known = isinstance(error, ServerUnavailable) and told
         news = str(error) != str(group.error) and not known
         group.failed(error)
         if news and group.snapshot is not None:

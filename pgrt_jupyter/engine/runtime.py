@@ -253,6 +253,10 @@ class Runtime:
         """Trust no query connection any more that may have gone the way of the listener's."""
         self._server.doubt(silent=silent)
 
+    def on_timeline(self, timeline: int) -> None:
+        """Use no primary of an older timeline than that of the one that is heard."""
+        self._server.timeline = timeline
+
     def regained(self) -> None:
         """Catch up after an outage: check the triggers and run everything."""
         self._asking.restart()

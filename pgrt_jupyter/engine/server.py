@@ -7,14 +7,22 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ..config import Conninfo
-from ..errors import EngineNotRunning
+from ..errors import EngineNotRunning, ServerUnavailable
+from .connection import server_of
 from .sessions import Sessions
 from .workers import Workers, start
 
 T = TypeVar("T")
+
+_DIALS = 6  # of an address that leads to an old primary as well
+
+
+class _Old(Exception):
+    """The session is on a primary that another one has taken the place of."""
 
 
 class Server:
@@ -22,6 +30,7 @@ class Server:
 
     def __init__(self, conninfo: Conninfo, pool_size: int) -> None:
         self.conninfo = conninfo  # of the installing role
+        self.timeline = 0  # of the newest primary that was heard; each promotion makes it greater
         self._sessions = Sessions()
         self._workers = Workers(pool_size, "pgrt-worker")
 
@@ -45,8 +54,17 @@ class Server:
         return await self._workers.run(work)
 
     def lend(self, work: Callable[[Any], T], conninfo: Conninfo | None = None) -> T:
-        """Do `work(connection)` on the calling thread, which may wait."""
-        return self._sessions.run(conninfo or self.conninfo, work)
+        """Do `work(connection)` on the calling thread, which may wait; on no old primary that came back."""
+        for _ in range(_DIALS):
+            with suppress(_Old):
+                return self._sessions.run(conninfo or self.conninfo, partial(self._on_newest, work))
+        raise ServerUnavailable(f"Only an old primary is to be had ({conninfo or self.conninfo}).")
+
+    def _on_newest(self, work: Callable[[Any], T], connection: Any) -> T:
+        if 0 < server_of(connection)[1] < self.timeline:
+            connection.close()
+            raise _Old
+        return work(connection)
 
     def doubt(self, *, silent: bool) -> None:
         """Use no idle connection again; where the server has fallen silent, wait on none either."""

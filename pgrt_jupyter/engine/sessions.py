@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 
@@ -19,6 +20,8 @@ from ..errors import ServerUnavailable
 from .connection import Connection, cut, dial, prepared
 
 T = TypeVar("T")
+
+_LIFETIME = 300.0  # seconds; a server that came back is used again by those that went to another
 
 
 class Sessions:
@@ -29,6 +32,7 @@ class Sessions:
         self._idle: dict[str, list[Connection]] = {}  # the one used last is taken first
         self._used: dict[Connection, float] = {}  # of those: when
         self._busy: set[Connection] = set()
+        self._chosen: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()  # of several: when
         self._given_up: set[Connection] = set()  # a late cancel must not hit their next query
         self._closed = False
 
@@ -39,14 +43,20 @@ class Sessions:
         """
         anew = lambda made: work(prepared(made))  # noqa: E731
         kept = self._take(conninfo)
-        connection = kept or dial(conninfo)
+        connection = kept or self._dial(conninfo)
         try:
             return self._use(conninfo, connection, work if kept else anew)
         except (psycopg.OperationalError, ServerUnavailable):
             if not connection.closed or self._closed:
                 raise
             self._drop_idle(conninfo)
-        return self._use(conninfo, dial(conninfo), anew)
+        return self._use(conninfo, self._dial(conninfo), anew)
+
+    def _dial(self, conninfo: Conninfo) -> Connection:
+        connection = dial(conninfo)
+        if conninfo.names_several:
+            self._chosen[connection] = time.monotonic()
+        return connection
 
     def doubt(self, *, silent: bool) -> None:
         """Use no idle connection again; cut lent ones, too, where the server has fallen silent.
@@ -61,11 +71,20 @@ class Sessions:
             cut(connection)
             connection.close()
 
-    def tidy(self, seconds: float) -> None:
-        """Close connections that have been idle for so long, but for the last of each connection string."""
-        before = time.monotonic() - seconds
+    def tidy(self, seconds: float, lifetime: float = _LIFETIME) -> None:
+        """Close connections that have been idle for so long, but for the last of each connection string.
+
+        Where that names several servers, also those that are so old: another may be the better choice now.
+        """
+        now = time.monotonic()
         with self._lock:
-            old = [c for kept in self._idle.values() for c in kept[:-1] if self._used[c] < before]
+            old = [
+                connection
+                for kept in self._idle.values()
+                for connection in kept
+                if (connection is not kept[-1] and self._used[connection] < now - seconds)
+                or self._chosen.get(connection, now) < now - lifetime
+            ]
             for kept in self._idle.values():
                 kept[:] = [connection for connection in kept if connection not in old]
             for connection in old:

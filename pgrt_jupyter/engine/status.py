@@ -28,7 +28,7 @@ def standing(
     `slow` is what the throttle says where runs take longer than their interval.
     """
     if doubts.outage or not doubts.synced or isinstance(error, ServerUnavailable):
-        return Status.STALE, doubts.outage or (str(error) if error else "catching up")
+        return Status.STALE, doubts.outage or str(error or doubts.behind or "catching up")
     if doubts.behind or doubts.overdue:
         return Status.STALE, doubts.behind or doubts.overdue
     if error is not None:

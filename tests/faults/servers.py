@@ -8,7 +8,7 @@
         node.freeze(); node.thaw()             SIGSTOP and SIGCONT to postmaster and children, or to one pid
         with node.standby() as standby:        streaming, made by pg_basebackup
             standby.catch_up(node)
-            standby.promote()
+            standby.promote(); node.remake(standby)
 
 The server listens on TCP only as far as tests are concerned: `node.target` is for a proxy.
 """
@@ -184,16 +184,31 @@ class Node:
 
     # -- standbys
 
-    def standby(self, *, options: Mapping[str, str] | None = None) -> Node:
-        """Make and start a streaming standby."""
-        made = Node(options={**self.options, **(options or {})}, bin_dir=self.bin_dir, start=False)
+    def standby(
+        self,
+        *,
+        options: Mapping[str, str] | None = None,
+        port: int | None = None,
+        source: str = "",
+    ) -> Node:
+        """Make and start a streaming standby, which follows what `source` leads to."""
+        options = {**self.options, **(options or {})}
+        made = Node(options=options, bin_dir=self.bin_dir, port=port, start=False)
         try:
-            self._copy_to(made)
+            self._copy_to(made, source)
             made.start()
         except BaseException:
             made.close()
             raise
         return made
+
+    def remake(self, primary: Node, source: str = "") -> None:
+        """Begin anew as a standby, whatever it was."""
+        if self.running:
+            self.stop("immediate")
+        shutil.rmtree(self.data)
+        primary._copy_to(self, source)
+        self.start()
 
     def _copy_template(self) -> None:
         """Begin with a copy of new data, which takes less than initdb; the system identifier is the same."""
@@ -213,9 +228,9 @@ class Node:
                 for name in (".", *files):
                     os.chown(Path(folder, name), owner.st_uid, owner.st_gid, follow_symlinks=False)
 
-    def _copy_to(self, standby: Node) -> None:
+    def _copy_to(self, standby: Node, source: str = "") -> None:
         """Copy the data with pg_basebackup, which also writes how to follow."""
-        source = self.conninfo(application_name="pgrt-test-standby")
+        source = source or self.conninfo(application_name="pgrt-test-standby")
         subprocess.run(
             [
                 str(self.bin_dir / "pg_basebackup"),

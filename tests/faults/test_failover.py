@@ -44,12 +44,12 @@ def both(scene: Scene, standby: Node, **options: Any) -> str:
 
 
 def test_a_promoted_standby_is_followed(pair: tuple[Scene, Node]) -> None:
-    """Listener, queries and triggers all end on the new primary."""
+    """Listener, queries and triggers all end on the new primary, and stay there when the old one is back."""
     scene, standby = pair
     scene.begin(conninfo=both(scene, standby))
     old = scene.node
     with scene.fault(
-        "A13", "primary lost, standby promoted", "`stop -m immediate`, `pg_promote`", bound=AT_ONCE
+        "A13a", "primary lost, standby promoted", "`stop -m immediate`, `pg_promote`", bound=AT_ONCE
     ) as fault:
         scene.write()
         standby.catch_up(old)
@@ -60,13 +60,23 @@ def test_a_promoted_standby_is_followed(pair: tuple[Scene, Node]) -> None:
         scene.write()
         fault.healed = time.monotonic()
     assert standby.execute(TRIGGERS, dbname=scene.name) == [(4,)]
-    # The old primary coming back, unaware, changes nothing.
     old.start()
     scene.write()
     wait_until(lambda: not scene.lost() and scene.query.status == "live")
     scene.node = old
     assert not scene.backends()
     scene.node = standby
+    with scene.fault(
+        "A13b", "old primary back, connections lost", "started, `pg_terminate_backend`"
+    ) as fault:
+        fault.bound = "noticed at once, passed over for the new one"
+        for pid in scene.backends():
+            standby.execute("SELECT pg_terminate_backend(%s)", pid)
+        old.execute("INSERT INTO tokens VALUES (1000)", dbname=scene.name)
+        scene.write()
+        fault.noticed("stale", within=SLACK)
+        scene.engine.sub("again", QUERY)  # on a connection of its own
+    assert scene.engine.sub("again").df["token"].max() < 1000
     scene.engine.shutdown()
     wait_until(lambda: not scene.backends())
     scene.node = old

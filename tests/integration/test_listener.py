@@ -504,10 +504,14 @@ def test_where_nothing_can_be_heard_queries_poll_and_say_so(
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
-    [((0, True), "standby"), ((1, False), "pooler")],
+    [((0, True, "now"), "standby"), ((1, False, "now"), "pooler")],
 )
 def test_a_standby_and_a_pooler_are_recognised(
-    answer: tuple[int, bool], reason: str, dsn: str, db: Connection, monkeypatch: pytest.MonkeyPatch
+    answer: tuple[object, ...],
+    reason: str,
+    dsn: str,
+    db: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The session's own answers tell a server on which nothing would ever be heard."""
     original = Listener._execute

@@ -1,3 +1,4 @@
--- Purpose: recognise servers and poolers on which nothing would ever be heard.
--- Result: pid of the session that answers, whether the server is a standby.
-SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()
+-- Purpose: recognise servers and poolers on which nothing would ever be heard, and this server again.
+-- Result: pid of the session that answers, whether the server is a standby, when the server was started.
+SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery(),
+       EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time())::pg_catalog.text

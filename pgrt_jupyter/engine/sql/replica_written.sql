@@ -1,11 +1,14 @@
 -- Purpose: say how far the log has been written, at or after the commit of every change heard of.
--- Result: bytes (numeric; NULL on a server that is a standby itself). The insert position points behind
+-- Result: bytes (numeric), timeline; NULL on a server that is a standby itself. The insert position points behind
 --   the header of a fresh page while the last record ends before it, where a standby stops replaying:
 --   the header (24 bytes, 40 on the first page of a segment) is taken off.
 SELECT CASE
            WHEN at.bytes % size.segment = 40 THEN at.bytes - 40
            WHEN at.bytes % size.segment > 40 AND at.bytes % size.page = 24 THEN at.bytes - 24
            ELSE at.bytes
+       END,
+       CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN
+           pg_catalog.concat('x', pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::int
        END
 FROM (SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery()
                   THEN pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_catalog.pg_lsn END) AS at (bytes),

@@ -1,0 +1,3 @@
+-- Purpose: tell a session of our own from a pooler's, and one server from another.
+-- Result: pid of the session that answers; when its server was started (seconds, as text).
+SELECT pg_catalog.pg_backend_pid(), EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time())::pg_catalog.text
