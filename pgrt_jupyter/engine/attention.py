@@ -87,7 +87,7 @@ class Attention:
         self._opened_at = 0.0
         self._closed = False
         self._connections = 0
-        self._history = ("", 0)  # of the newest primary: its cluster, its timeline
+        self._history = (0, 0)  # of the newest primary: its cluster, its timeline
         self.deaf_because = ""  # why notifications cannot arrive at all
 
     @property
@@ -96,9 +96,9 @@ class Attention:
         return self._listener is not None and self._listener.alive
 
     @property
-    def server(self) -> str:
-        """Say which server changes are heard from, by when it was started; nothing while none is."""
-        return self._listener.server if self._listener is not None and self.listening else ""
+    def server(self) -> int:
+        """Say which server changes are heard from, by when it was started; 0 while none is."""
+        return self._listener.server if self._listener is not None and self.listening else 0
 
     @property
     def patience(self) -> float:

@@ -19,7 +19,7 @@ from .sql import load
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-_servers: WeakKeyDictionary[Connection, tuple[str, int]] = WeakKeyDictionary()
+_servers: WeakKeyDictionary[Connection, tuple[int, int]] = WeakKeyDictionary()
 
 
 def set_config(settings: Sequence[tuple[str, str]], *, local: bool) -> bytes:
@@ -65,7 +65,7 @@ def prepared(connection: Connection) -> Connection:
     if row is None:
         return connection
     pid, started = row
-    _servers[connection] = str(started), _timeline(connection)
+    _servers[connection] = int(str(started)), _timeline(connection)
     if pid != connection.info.backend_pid:
         return connection
     connection.execute(_SETTLE)
@@ -82,9 +82,9 @@ def _timeline(connection: Connection) -> int:
     return 0
 
 
-def server_of(connection: Connection) -> tuple[str, int]:
+def server_of(connection: Connection) -> tuple[int, int]:
     """Say when the server of a session was started, and its timeline; 0 where it shows none."""
-    return _servers.get(connection, ("", 0))
+    return _servers.get(connection, (0, 0))
 
 
 def peer(connection: Connection) -> str:

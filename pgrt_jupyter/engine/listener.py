@@ -87,8 +87,8 @@ class Listener:
         self._beat: asyncio.Task[None] | None = None
         self._watched: int | None = None
         self._ended = False
-        self.server = ""  # when the server was started, which tells it from others
-        self.history = ("", 0)  # its cluster and timeline; nothing where that may not be known
+        self.server = 0  # when the server was started, which tells it from others
+        self.history = (0, 0)  # its cluster and timeline; nothing where that may not be known
         self.silent = False  # lost without a word: others that talk to the server may wait in vain
         self.held: frozenset[int] = frozenset()
 
