@@ -74,11 +74,13 @@ check: setup
 	@cd js && npm run --silent check && npm run --silent test
 	pytest tests/unit </dev/null
 
-# What has a database to itself runs in two processes; kernels, browsers and whole servers one after the other.
-BOTH := tests/integration tests/variants
+# In two processes: tests that only have a database to themselves one by one; files that have kernels, browsers
+# or whole servers of their own, and notebooks, as a whole and in order, browsers last.
+SMALL := tests/integration tests/variants
 test: check chromium pgbouncer jupysql
-	pytest -n 2 --dist worksteal $(BOTH) --cache-clear </dev/null; first=$$?; \
-	pytest tests notebooks --nbval-lax $(addprefix --ignore=,tests/unit $(BOTH)) </dev/null; second=$$?; \
+	pytest -n 2 --dist worksteal $(SMALL) --cache-clear </dev/null; first=$$?; \
+	pytest -n 2 --dist loadfile --no-loadscope-reorder tests notebooks --nbval-lax \
+		$(addprefix --ignore=,tests/unit $(SMALL)) </dev/null; second=$$?; \
 	case $$first$$second in 00) ;; [01][01]) $(BIN)/python -m tests.again ;; *) exit 1 ;; esac
 
 versions: setup

@@ -233,12 +233,12 @@ def test_a_pause_is_of_the_drawing_alone(charted: Open) -> None:
     """It says so; what came meanwhile is there afterwards, and the state goes on."""
     one = charted()
     one.show(shown(1, waves(300)))
-    before = one.pixels()
     one.place.get_by_role("button", name="Pause drawing").click()
     expect(one.place.locator(".held")).to_have_text("drawing paused")
+    one.page.mouse.move(5, 5)
+    before = wait_until(lambda: (now := one.pixels()) == one.pixels() and now)
     one.show(shown(2, waves(300, 3.0), status="stale"))
     expect(one.place.locator(".badge")).to_have_text("stale")
-    one.page.mouse.move(5, 5)
     assert one.pixels() == before
     one.place.get_by_role("button", name="Go on drawing").click()
     expect(one.place.locator(".held")).to_be_hidden()
