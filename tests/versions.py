@@ -33,7 +33,8 @@ def binaries(version: str) -> Path:
 def passes(version: str) -> bool:
     """Run the integration tests on a version."""
     print(f"\nPostgreSQL {version}", flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "tests/integration", "-k", "not oldest"]
+    chosen = ["-q", "-n", "2", "tests/integration", "-k", "not oldest"]
+    command = [sys.executable, "-m", "pytest", *chosen]
     environment = {**os.environ, "PGRT_PG_BIN": str(binaries(version))}
     return not subprocess.run(command, cwd=ROOT, env=environment).returncode
 
