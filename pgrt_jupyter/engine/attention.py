@@ -96,7 +96,7 @@ class Attention:
         return self._listener is not None and self._listener.alive
 
     @property
-    def server(self) -> int:
+    def server(self) -> float:
         """Say which server changes are heard from, by when it was started; 0 while none is."""
         return self._listener.server if self._listener is not None and self.listening else 0
 

@@ -19,7 +19,7 @@ from .sql import load
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-_servers: WeakKeyDictionary[Connection, tuple[int, int]] = WeakKeyDictionary()
+_servers: WeakKeyDictionary[Connection, tuple[float, int]] = WeakKeyDictionary()
 
 
 def set_config(settings: Sequence[tuple[str, str]], *, local: bool) -> bytes:
@@ -65,7 +65,7 @@ def prepared(connection: Connection) -> Connection:
     if row is None:
         return connection
     pid, started = row
-    _servers[connection] = int(str(started)), _timeline(connection)
+    _servers[connection] = float(str(started)), _timeline(connection)
     if pid != connection.info.backend_pid:
         return connection
     connection.execute(_SETTLE)
@@ -82,7 +82,7 @@ def _timeline(connection: Connection) -> int:
     return 0
 
 
-def server_of(connection: Connection) -> tuple[int, int]:
+def server_of(connection: Connection) -> tuple[float, int]:
     """Say when the server of a session was started, and its timeline; 0 where it shows none."""
     return _servers.get(connection, (0, 0))
 

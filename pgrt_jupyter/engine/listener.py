@@ -87,7 +87,7 @@ class Listener:
         self._beat: asyncio.Task[None] | None = None
         self._watched: int | None = None
         self._ended = False
-        self.server = 0  # when the server was started, which tells it from others
+        self.server = 0.0  # when the server was started, which tells it from others
         self.history = (0, 0)  # its cluster and timeline; nothing where that may not be known
         self.silent = False  # lost without a word: others that talk to the server may wait in vain
         self.held: frozenset[int] = frozenset()
@@ -137,7 +137,8 @@ class Listener:
 
     async def _prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Refuse what cannot work, LISTEN, and begin to check liveness."""
-        ((pid, standby, self.server),) = await self._execute(load("listener_session"))
+        ((pid, standby, started),) = await self._execute(load("listener_session"))
+        self.server = float(started)
         if standby:
             raise CannotListen("The server is a read-only standby, where nothing can be heard.")
         try:

@@ -135,7 +135,7 @@ class Replicas:
 class _Check:
     """Do some work unless its session is on a server that lacks something; on a worker thread."""
 
-    server: int  # that is listened to, by when it was started; 0 where none is
+    server: float  # that is listened to, by when it was started; 0 where none is
     written: _Written | None = None
     patient: bool = True  # work waits until nothing is lacking
     leave: bool = False  # a standby that lacks something, for another one

@@ -504,7 +504,7 @@ def test_where_nothing_can_be_heard_queries_poll_and_say_so(
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
-    [((0, True, "now"), "standby"), ((1, False, "now"), "pooler")],
+    [((0, True, 1.5), "standby"), ((1, False, 1.5), "pooler")],
 )
 def test_a_standby_and_a_pooler_are_recognised(
     answer: tuple[object, ...],

@@ -21,6 +21,7 @@ from pgrt_jupyter.engine import capture, families, images, interest
 from pgrt_jupyter.engine.listener import Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
 from pgrt_jupyter.engine.notification import CHANNEL
+from pgrt_jupyter.engine.sql import load
 from pgrt_jupyter.testing import wait_until
 
 ORDERS = "SELECT id, status FROM orders ORDER BY id"
@@ -440,6 +441,27 @@ def test_an_engine_calls_nothing_of_others(twins: str, quick: None, connect: Any
             wait_until(lambda lq=lq: lq.status == "live")
     assert errors == []
     assert pgrt.destroy(evil)[-1] == "schema _pgrt"
+
+
+UNPINNED = (
+    "listener_history",
+    "listener_session",
+    "replica_followed",
+    "replica_replayed",
+    "replica_written",
+    "session_opened",
+    "session_timeline",
+)
+
+
+@pytest.mark.every_server
+@pytest.mark.parametrize("name", UNPINNED)
+def test_what_a_session_is_asked_on_the_way_calls_nothing_of_others(
+    name: str, twins: str, connect: Any, dsn: str
+) -> None:
+    """These have no transaction of their own in which names would be PostgreSQL's."""
+    session = connect(f"{twins} options='-c search_path=evil,pg_catalog,public'")
+    assert len(session.execute(load(name)).fetchall()) == 1
 
 
 @pytest.mark.every_server
