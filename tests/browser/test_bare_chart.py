@@ -425,6 +425,14 @@ def test_hands_on_the_keyboard_zoom_and_move(charted: Open) -> None:
     expect(reset).to_be_hidden()  # the browser's
 
 
+# Whether the page is where it was five frames ago.
+STILL = """async () => {
+    const before = scrollY;
+    for (let frame = 0; frame < 5; frame++) await new Promise(requestAnimationFrame);
+    return scrollY === before;
+}"""
+
+
 class Fingers:
     """Touch a chart's page as hands do; places are shares of the plot's width and height."""
 
@@ -487,7 +495,9 @@ def test_a_finger_going_up_scrolls_the_page(touched: Any) -> None:
     seen = second(one, 0.02)
     fingers.go([(0.5, 0.8)], [(0.52, 0.2)])
     wait_until(lambda: one.page.evaluate("scrollY") > 50)
+    wait_until(lambda: one.page.evaluate(STILL))  # it goes on for a while when the finger has left
     one.page.evaluate("scrollTo(0, 0)")
+    wait_until(lambda: one.page.evaluate(STILL) and one.page.evaluate("scrollY") == 0)
     assert second(one, 0.02) == seen
 
 

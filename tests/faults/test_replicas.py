@@ -51,8 +51,9 @@ def engine(pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 @pytest.fixture
-def held_back(pair: tuple[Node, Node]) -> Iterator[psycopg.Connection[Any]]:
-    """Keep the standby from replaying until the test resumes it, or ends."""
+def held_back(pair: tuple[Node, Node], writer: Any) -> Iterator[psycopg.Connection[Any]]:
+    """Keep the standby, which has the table, from replaying until the test resumes it, or ends."""
+    pair[1].catch_up(pair[0])
     with pair[1].connect() as connection:
         connection.execute("SELECT pg_wal_replay_pause()")
         paused = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
