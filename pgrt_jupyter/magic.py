@@ -1,6 +1,8 @@
 """Offer `%%livequery`, `%livequery` and `%pgrt` in IPython and Jupyter.
 
 `magic_options` reads their lines, `magic_errors` shows what went wrong, `completion` suggests.
+
+Longer than most files because docstrings and traits here are the help that `%%livequery?` and `%config` show.
 """
 
 from __future__ import annotations

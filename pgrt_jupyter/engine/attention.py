@@ -4,6 +4,9 @@ A query is covered by three steps, in this order: hold the keys (from now on wri
 writers in flight (they may have found nobody waiting), run. If there was such a writer, the query runs
 once more when it has ended; nobody waits for anybody. When the connection is lost everything is stale
 until it is back and every query has run again.
+
+Longer than most files because covering a query and coming back after a loss share the listener, and each must
+look, after every wait, whether the other has replaced it.
 """
 
 from __future__ import annotations
