@@ -77,9 +77,10 @@ check: setup
 # In two processes: tests that only have a database to themselves one by one; files that have kernels, browsers
 # or whole servers of their own, and notebooks, as a whole and in order, browsers last.
 SMALL := tests/integration tests/variants
+TWO := pytest -n 2 --max-worker-restart 1
 test: check chromium pgbouncer jupysql
-	pytest -n 2 --dist worksteal $(SMALL) --cache-clear </dev/null; first=$$?; \
-	pytest -n 2 --dist loadfile --no-loadscope-reorder tests notebooks --nbval-lax \
+	$(TWO) --dist worksteal $(SMALL) --cache-clear </dev/null; first=$$?; \
+	$(TWO) --dist loadfile --no-loadscope-reorder tests notebooks --nbval-lax --nbval-cell-timeout 120 \
 		$(addprefix --ignore=,tests/unit $(SMALL)) </dev/null; second=$$?; \
 	case $$first$$second in 00) ;; [01][01]) $(BIN)/python -m tests.again ;; *) exit 1 ;; esac
 
@@ -120,7 +121,7 @@ bench-packages: setup
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 
 bench: bench-packages chromium
-	pytest tests/benchmarks -s -o python_files='bench_*.py' </dev/null
+	pytest tests/benchmarks -s -o python_files='bench_*.py' -o timeout=0 -o faulthandler_timeout=0 </dev/null
 
 soak: setup
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))

@@ -35,6 +35,7 @@ GONE_WITHIN = 5.0  # seconds a closing engine may take to end its threads and co
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
 
+ENDED = pytest.StashKey[int]()  # processes of pytest-xdist that ended in the middle of a test
 APPLICATION = "pgrt-test"  # of the connections tests open themselves; ours begin with pgrt, too
 
 
@@ -59,6 +60,20 @@ def pytest_configure(config: pytest.Config) -> None:
             name.startswith("PG") and not name.startswith("PGRT_") and not given
         ):
             del os.environ[name]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Count the processes that did not end by themselves."""
+    stash = node.config.stash
+    stash[ENDED] = stash.get(ENDED, 0) + bool(error)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Say `INTERRUPTED` where no process took another's place, so that tests have not run."""
+    allowed = getattr(session.config.option, "maxworkerrestart", None)
+    if allowed is not None and session.config.stash.get(ENDED, 0) > int(allowed):
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
