@@ -77,7 +77,7 @@ check: setup
 # In two processes: tests that only have a database to themselves one by one; files that have kernels, browsers
 # or whole servers of their own, and notebooks, as a whole and in order, browsers last.
 SMALL := tests/integration tests/variants
-TWO := pytest -n 2 --max-worker-restart 1
+TWO := pytest -n 2 --maxfail 12 --max-worker-restart 1
 test: check chromium pgbouncer jupysql
 	$(TWO) --dist worksteal $(SMALL) --cache-clear </dev/null; first=$$?; \
 	$(TWO) --dist loadfile --no-loadscope-reorder tests notebooks --nbval-lax --nbval-cell-timeout 120 \

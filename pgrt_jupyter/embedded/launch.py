@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,6 +18,7 @@ from . import postmaster
 from .account import Account, choose, reachable_binaries, reachable_data
 
 START_TIMEOUT = 60.0  # seconds; initdb takes about 1, several where others start at the same time
+STOP_TIMEOUT = 30.0  # seconds; a checkpoint of kept data may take some
 
 # $1 runtime folder  $2 data folder  $3 folder of binaries  $4 signal that stops the server
 # A background job of a shell ignores SIGINT and SIGQUIT until it installs handlers of its own, as
@@ -54,6 +56,7 @@ class Launched:
 
     process: subprocess.Popen[bytes]
     pipe: int  # the writing end
+    runtime: Path  # the folder of its socket and log
     data: Path
     conninfo: str
 
@@ -129,15 +132,27 @@ def _ready(
             said = postmaster.read(data)
             # A file left by a crash may say ready as well: the socket's folder tells them apart.
             if said and said.folder == str(runtime) and said.status == "ready":
-                return Launched(process=process, pipe=pipe, data=data, conninfo=said.conninfo)
+                return Launched(
+                    process=process, pipe=pipe, runtime=runtime, data=data, conninfo=said.conninfo
+                )
             time.sleep(0.01)
     except BaseException:
         os.close(pipe)
         raise
     os.close(pipe)
-    process.wait()
+    await_end(process, runtime)
     log.seek(0)
     last = log.read().decode(errors="replace").strip().splitlines()[-5:]
     raise ServerUnavailable(
         f"The embedded PostgreSQL did not start in {data}.", hint="\n".join(last)
     )
+
+
+def await_end(process: subprocess.Popen[bytes], runtime: Path) -> None:
+    """Wait until the script, whose pipe is closed, has stopped the server; kill what does not stop."""
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(runtime, ignore_errors=True)

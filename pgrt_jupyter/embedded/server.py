@@ -5,8 +5,6 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -15,9 +13,7 @@ from pathlib import Path
 from ..errors import ServerUnavailable
 from . import postmaster
 from .binaries import find_binaries
-from .launch import START_TIMEOUT, Launched, launch
-
-STOP_TIMEOUT = 30.0  # seconds; a checkpoint of kept data may take some
+from .launch import START_TIMEOUT, Launched, await_end, launch
 
 
 class Server:
@@ -28,7 +24,7 @@ class Server:
     ) -> None:
         self.conninfo = conninfo
         self.data = data
-        self._process = launched.process if launched else None
+        self._launched = launched
         self._descriptors = [
             held for held in (launched.pipe if launched else None, claim) if held is not None
         ]
@@ -36,7 +32,7 @@ class Server:
     @property
     def owned(self) -> bool:
         """Say whether this process started the server, rather than found it running."""
-        return self._process is not None
+        return self._launched is not None
 
     @property
     def pid(self) -> int | None:
@@ -46,26 +42,21 @@ class Server:
 
     def alive(self) -> bool:
         """Say whether the server still runs."""
-        if self._process is not None:
-            return self._process.poll() is None
+        if self._launched is not None:
+            return self._launched.process.poll() is None
         said = postmaster.read(self.data)
         return said is not None and said.conninfo == self.conninfo and said.answers()
 
     def stop(self) -> None:
         """Stop the server if it is ours, and wait until its process and files have gone."""
         self._let_go()
-        if self._process is None:
-            return
-        try:
-            self._process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        if self._launched is not None:
+            await_end(self._launched.process, self._launched.runtime)
 
     def disown(self) -> None:
         """Forget the server in a forked child, whose copy of the pipe would keep it running."""
         self._let_go()
-        self._process = None
+        self._launched = None
 
     def _let_go(self) -> None:
         while self._descriptors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -19,7 +19,16 @@ from .sql import load
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-_servers: WeakKeyDictionary[Connection, tuple[float, int]] = WeakKeyDictionary()
+
+class Origin(NamedTuple):
+    """Say what a session's server was when the session was opened."""
+
+    started: float = 0  # seconds of the epoch; 0 where it shows none
+    timeline: int = 0  # of its log; 0 on a standby, and where it shows none
+    is_standby: bool = False
+
+
+_servers: WeakKeyDictionary[Connection, Origin] = WeakKeyDictionary()
 
 
 def set_config(settings: Sequence[tuple[str, str]], *, local: bool) -> bytes:
@@ -65,7 +74,8 @@ def prepared(connection: Connection) -> Connection:
     if row is None:
         return connection
     pid, started = row
-    _servers[connection] = float(str(started)), _timeline(connection)
+    seconds, standby = float(str(started)), on_standby(connection)
+    _servers[connection] = Origin(seconds, _timeline(connection), standby)
     if pid != connection.info.backend_pid:
         return connection
     connection.execute(_SETTLE)
@@ -82,9 +92,14 @@ def _timeline(connection: Connection) -> int:
     return 0
 
 
-def server_of(connection: Connection) -> tuple[float, int]:
-    """Say when the server of a session was started, and its timeline; 0 where it shows none."""
-    return _servers.get(connection, (0, 0))
+def server_of(connection: Connection) -> Origin:
+    """Tell what the server of a session was when the session was opened."""
+    return _servers.get(connection, Origin())
+
+
+def on_standby(connection: Connection) -> bool:
+    """Say whether the session's server was a standby when it last answered."""
+    return connection.info.parameter_status("in_hot_standby") == "on"
 
 
 def peer(connection: Connection) -> str:

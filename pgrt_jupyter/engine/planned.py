@@ -15,7 +15,7 @@ import psycopg
 
 from ..errors import PgrtError
 from . import changed, deltas, diff, frames, patches
-from .connection import Connection
+from .connection import Connection, on_standby
 from .deltas import Base
 from .merging import Patch, Uncertain
 from .model import Column, Snapshot
@@ -40,8 +40,7 @@ def run(
     connection: Connection, query: Query, plan: Plan, previous: Snapshot | None, ran_at: datetime
 ) -> Outcome:
     """Run a plan; raises the driver's errors and Unfit."""
-    is_standby = connection.info.parameter_status("in_hot_standby") == "on"
-    if query.base is not None and previous is not None and not is_standby:
+    if query.base is not None and previous is not None and not on_standby(connection):
         try:
             return _as_far_as_changed(connection, query, plan, previous, ran_at, query.base)
         except Exception as error:  # whatever it is, reading all of it is right

@@ -20,7 +20,7 @@ from psycopg.rows import namedtuple_row
 
 from . import analysis, frames, shapes
 from .analysis import Analysed
-from .connection import Connection
+from .connection import Connection, on_standby
 from .drafting import Draft
 from .families import Member
 from .model import Column, Relation
@@ -48,7 +48,7 @@ def find(
     """
     dependencies = analysed.dependencies
     tables = {oid for oid in dependencies.fingerprint_oids if oid > 0}
-    if connection.info.parameter_status("in_hot_standby") == "on":
+    if on_standby(connection):
         raise Refused("it runs on a replica")
     if dependencies.unwatchable or not analysed.complete:
         raise Refused("it reads what cannot be watched")

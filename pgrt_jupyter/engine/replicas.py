@@ -23,7 +23,7 @@ import psycopg
 from ..config import Conninfo
 from ..errors import EngineNotRunning, QueryFailed, ServerUnavailable
 from .attention import Attention
-from .connection import Connection, server_of
+from .connection import Connection, on_standby, server_of
 from .group import Group
 from .server import Server
 from .sql import load
@@ -142,19 +142,25 @@ class _Check:
 
     def __call__(self, work: Callable[[Connection], T], connection: Connection) -> T:
         """Do it; raises _Behind and _Elsewhere."""
-        if _on_standby(connection):
+        if on_standby(connection):
             if self.patient:
                 self._require_replayed(connection)
-        elif self.server and server_of(connection)[0] != self.server:
+        else:
+            self._require_ours(connection)
+        return work(connection)
+
+    def _require_ours(self, connection: Connection) -> None:
+        """Leave a primary that is not listened to, and one that has become it since: it was not asked for."""
+        server = server_of(connection)
+        if server.is_standby or (self.server and server.started != self.server):
             connection.close()
             raise _Elsewhere
-        return work(connection)
 
     def _require_replayed(self, connection: Connection) -> None:
         if self.written is None:
             raise _Behind
         position, timeline = _replayed(connection)
-        if not _on_standby(connection):
+        if not on_standby(connection):
             raise _Behind  # it has been promoted, which the server says with its first answer
         missing = self.written.position - position
         words = f"the replica is {missing:,} bytes of log behind" if missing > 0 else ""
@@ -167,11 +173,6 @@ class _Check:
             if self.leave:
                 connection.close()
             raise _Behind(words)
-
-
-def _on_standby(connection: Connection) -> bool:
-    """Say whether the session's server was a standby when it last answered."""
-    return connection.info.parameter_status("in_hot_standby") == "on"
 
 
 def _position(connection: Connection) -> _Written:

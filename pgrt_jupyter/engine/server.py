@@ -61,7 +61,7 @@ class Server:
         raise ServerUnavailable(f"Only an old primary is to be had ({conninfo or self.conninfo}).")
 
     def _on_newest(self, work: Callable[[Any], T], connection: Any) -> T:
-        if 0 < server_of(connection)[1] < self.timeline:
+        if 0 < server_of(connection).timeline < self.timeline:
             connection.close()
             raise _Old
         return work(connection)

@@ -150,7 +150,7 @@ def test_a_million_points_are_drawn_and_zooming_brings_all_of_them(charted: Open
     one.show(shown(1, waves(1_000_000)))
     told = one.place.locator(".drawn")
     expect(told).to_have_text(re.compile(r"^1,\d\d\d of 1,000,000 points drawn$"))
-    assert sum(len(part) for message in one.sent for part in message.get("buffers", [])) < 50_000
+    assert max(sum(map(len, message.get("buffers", []))) for message in one.sent) < 50_000
     for _ in range(3):
         before = len(one.sent)
         one.drag(0.5, 0.52)

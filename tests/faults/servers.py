@@ -142,6 +142,12 @@ class Node:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def last_words(self) -> str:
+        """Give the end of the server's log."""
+        assert self._server is not None
+        folder = dict(item.split("=", 1) for item in self._server.conninfo.split())["host"]
+        return Path(folder, "log").read_text("utf-8", "replace")[-2000:]
+
     def _signal_postmaster(self, number: signal.Signals) -> None:
         assert self._server is not None
         server, pid = self._server, self.pid
@@ -239,6 +245,7 @@ class Node:
             ],
             check=True,
             capture_output=True,
+            timeout=STARTING,
         )
         self._own(standby.data, self.data)
 
@@ -246,7 +253,9 @@ class Node:
         """Wait until everything the primary has written is replayed here."""
         ((position,),) = primary.execute("SELECT pg_current_wal_lsn()::text")
         caught = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-        wait_until(lambda: self.execute(caught, position) == [(True,)], timeout)
+        wait_until(
+            lambda: self.execute(caught, position) == [(True,)], timeout, message=self.last_words
+        )
 
     def promote(self) -> None:
         """Make the standby a primary, and wait until it is."""

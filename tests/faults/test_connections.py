@@ -52,7 +52,7 @@ def test_a_run_whose_connection_dies_is_repeated_without_a_word(stage: Stage) ->
     scene = stage()
     errors: list[object] = []
     slow = scene.engine.sub(
-        "slow", SLOW.replace("%s", "0.4"), error_handler=lambda error, query: errors.append(error)
+        "slow", SLOW.replace("%s", "1.5"), error_handler=lambda error, query: errors.append(error)
     )
     with scene.fault(
         "A02", "query's backend terminated while it runs", "`pg_terminate_backend`", outages=0

@@ -32,8 +32,11 @@ SESSIONS = (
 )
 SLEEPING = SESSIONS + " AND wait_event = 'PgSleep'"
 PAGE = Path(__file__).parents[2] / "docs" / "replicas.md"
-IMPATIENT = {"wal_retrieve_retry_interval": "200ms"}  # to follow; five seconds by default
-SURPLUS = "SELECT pg_logical_emit_message(false, 'pgrt', repeat('x', 2000000))"
+OPTIONS = {
+    "wal_retrieve_retry_interval": "200ms",  # to follow; five seconds by default
+    "wal_keep_size": "1GB",  # whoever was away finds what it missed
+}
+SURPLUS = "SELECT pg_logical_emit_message(false, 'pgrt', repeat('x', 20000000))"
 
 
 def told(option: str, ports: Sequence[int], **parameters: Any) -> str:
@@ -69,6 +72,13 @@ class Cluster:
         up = [node for node in (self.one, self.other) if node.running]
         return [node for node in up if node.execute(statement, dbname=self.scene.name)]
 
+    def connect_to(self, node: Node) -> None:
+        """Have the engine keep a session there for its queries."""
+        loop, _ = self.scene.engine._parts()
+        there = lambda session: session.info.port == node.port or session.close()  # noqa: E731
+        lend = loop.runtime._server.lend
+        wait_until(lambda: lend(there, self.scene.engine._query_conninfo))
+
     def of(self, lq: pgrt.LiveQuery) -> Node:
         """Give the server that a result came from."""
         return next(node for node in self.nodes if node.port == lq.df["port"].iloc[0])
@@ -84,7 +94,7 @@ def servers() -> Iterator[Callable[[], list[Node]]]:
         def give() -> list[Node]:
             source = told("--dbname", ports, user="postgres")
             if not made:
-                primary = stack.enter_context(Node(port=ports[0], options=IMPATIENT))
+                primary = stack.enter_context(Node(port=ports[0], options=OPTIONS))
                 made.append(primary)
                 for port in ports[1:]:
                     made.append(stack.enter_context(primary.standby(port=port, source=source)))
@@ -93,6 +103,8 @@ def servers() -> Iterator[Callable[[], list[Node]]]:
                     node.remake(made[0], source)
                 elif not node.running:
                     node.start()
+                else:
+                    node.execute("SELECT pg_wal_replay_resume()")
             return made
 
         yield give
@@ -118,7 +130,7 @@ def test_a_standby_is_lost(cluster: Cluster) -> None:
     """While a query runs there, and while nobody does; each time another server answers."""
     cluster.begin()
     scene = cluster.scene
-    slow = scene.engine.sub("slow", SLOW.replace("%s", "0.4"))
+    slow = scene.engine.sub("slow", SLOW.replace("%s", "1.5"))
     caught_up = lambda df: df["n"].iloc[0] == len(scene.ledger.tokens)  # noqa: E731
     with scene.fault(
         "A25a", "one of two standbys lost, a query running there", "`stop -m immediate`", outages=0
@@ -216,7 +228,8 @@ def test_the_primary_is_lost(cluster: Cluster) -> None:
         cluster.settled()
         cluster.primary.stop("immediate")
         fault.noticed("stale", within=SLACK)
-        promoted = cluster.of(here)  # with idle connections of the engine's
+        promoted = cluster.of(here)
+        cluster.connect_to(promoted)
         (left,) = {cluster.one, cluster.other} - {promoted}
         scene.node = promoted
         promoted.promote()

@@ -224,6 +224,17 @@ def test_path_survives_crash(tmp_path, start):
     assert answer(start(tmp_path / "pg").conninfo, "SELECT n FROM kept") == 42
 
 
+def test_a_server_that_does_not_stop_is_killed(monkeypatch, start):
+    """Who stops it waits for no longer than for a checkpoint."""
+    monkeypatch.setattr(embedded.launch, "STOP_TIMEOUT", 0.5)
+    server = start()
+    pid = server.pid
+    os.kill(pid, signal.SIGSTOP)
+    server.stop()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    assert not server.alive() and gone(server.conninfo)
+
+
 def test_path_is_shared(tmp_path, owner, start):
     """A second process that names a folder in use gets the running server and cannot stop it."""
     _, conninfo = owner(tmp_path / "pg")
@@ -271,12 +282,14 @@ def test_foreign_files(tmp_path):
     assert os.listdir(tmp_path) == ["letter.txt"]
 
 
-def test_wrong_option():
+def test_wrong_option(monkeypatch):
     """A server that refuses to start raises with its reason and leaves nothing."""
-    before = set(Path(tempfile.gettempdir()).glob("pgrt-*"))
-    with pytest.raises(ServerUnavailable, match="nonsense"):
-        embedded.start_server(options={"nonsense": "1"})
-    assert set(Path(tempfile.gettempdir()).glob("pgrt-*")) <= before
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # the server may run as somebody else
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        with pytest.raises(ServerUnavailable, match="nonsense"):
+            embedded.start_server(options={"nonsense": "1"})
+        assert os.listdir(folder) == []
 
 
 def test_no_binaries(monkeypatch, tmp_path):

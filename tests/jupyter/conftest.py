@@ -112,8 +112,12 @@ class Kernel:
         self.manager.start_kernel(env=env)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=TIMEOUT)
         self.messages: list[Message] = []
+        try:
+            self.client.wait_for_ready(timeout=2 * TIMEOUT)
+        except BaseException:
+            self.close()
+            raise
 
     def run(self, code: str, *, fails: bool = False) -> Outcome:
         """Run a cell to its end; it must fail exactly when `fails` says so."""
