@@ -30,7 +30,7 @@ from hypothesis import HealthCheck, settings
 from pgrt_jupyter.testing import wait_until
 
 SYSTEM = Path("/usr/lib/postgresql")
-GONE_WITHIN = 5.0  # seconds a closing engine may take to end its threads and connections
+GONE_WITHIN = 15.0  # seconds a closing engine may take to end its threads and connections
 # A busy machine is no reason for a test to fail.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")

@@ -25,9 +25,7 @@ class Changed:
     snapshot: str  # up to which this is all
     marked: bool = False  # what changed is not all known
     bare: bool = False  # of some rows only the keys are
-    rows: dict[int, list[Row]] = field(
-        default_factory=dict
-    )  # by member: values, the key's at least
+    rows: dict[int, list[Row]] = field(default_factory=dict)  # by member: the key's values at least
     images: dict[int, list[str]] = field(default_factory=dict)  # by member: rows as they were
 
     def of(self, members: Collection[int]) -> list[Row]:

@@ -67,9 +67,7 @@ class Group:
     poll_timer: asyncio.TimerHandle | None = None
     next_run: list[asyncio.Future[None]] = field(default_factory=list)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a filter is asked in order
-    conditions: Mapping[int, Conditions] = field(
-        default_factory=dict
-    )  # by relation, where attentive
+    conditions: Mapping[int, Conditions] = field(default_factory=dict)  # by relation, if attentive
     vigilance: Vigilance = field(default_factory=Vigilance)
     keeping: Keeping = field(init=False)
     told: bool = False  # of a change, since the last run, that conditions might have told apart

@@ -59,9 +59,7 @@ class Pulse:
     deadline: float = 5.0  # for an answer
     longest_wait: float = 30.0  # between two attempts to reconnect
     healthy_after: float = 10.0  # how long a connection must last before failures are forgotten
-    hopeless_wait: float = (
-        60.0  # between attempts where credentials are wrong or listening cannot work
-    )
+    hopeless_wait: float = 60.0  # the same where credentials are wrong or listening cannot work
 
 
 class Listener:

@@ -123,8 +123,7 @@ class Runs:
 
         In one piece: whatever it comes to, the same has to follow, in the same order.
         """
-        epoch, patience = self._attention.epoch, self._attention.patience
-        late = asyncio.get_running_loop().call_later(patience, _tell_overdue, group, patience)
+        epoch, late = self._attention.epoch, self._be_patient(group)
         try:
             if group.reanalyse:
                 await self._preparation.again(group)
@@ -132,10 +131,12 @@ class Runs:
                 # What the listener is doing for everybody is not cut off with one query's run.
                 await asyncio.shield(self._attention.cover(group))
             await self._read(group, whole=bool(waiting))
-            if group.vigilance.is_due and not group.keeping.is_on:
-                await self._preparation.attend(group)
-                if not group.covered:
-                    self.changed(group)
+            if _may_be_improved(group):
+                late.cancel()
+                late = self._be_patient(group)
+                self._answered(group, epoch)
+                group.notify()  # nobody need wait for what makes later runs cheaper
+                await self._improve(group)
         except PgrtError as error:
             await self._preparation.add_grants(group, error)
             self._failed(group, error)
@@ -149,9 +150,7 @@ class Runs:
             self._failed(group, failure)
         finally:
             late.cancel()
-            group.doubts.overdue = ""
-            if not isinstance(group.error, ServerUnavailable):  # the server answered
-                group.doubts.synced = group.doubts.synced or epoch == self._attention.epoch != 0
+            self._answered(group, epoch)
             decision = group.throttle.finished(_now())
             if not group.closed:
                 group.notify()
@@ -178,8 +177,26 @@ class Runs:
             group.covered = False
             self._attention.settle_soon([group])
         group.succeeded(outcome)
-        if keeping.is_due:
+
+    async def _improve(self, group: Group) -> None:
+        """Find out how the result is brought up to date by what changed, or which rows can matter."""
+        if group.keeping.is_due:
             await self._preparation.plan(group)
+        if group.vigilance.is_due and not group.keeping.is_on:
+            await self._preparation.attend(group)
+            if not group.covered:
+                self.changed(group)
+
+    def _answered(self, group: Group, epoch: int) -> None:
+        """Note that there is an answer, or an error, to what was asked then."""
+        group.doubts.overdue = ""
+        if not isinstance(group.error, ServerUnavailable):
+            group.doubts.synced = group.doubts.synced or epoch == self._attention.epoch != 0
+
+    def _be_patient(self, group: Group) -> asyncio.TimerHandle:
+        """Have it told, after a while, that there is none."""
+        patience = self._attention.patience
+        return asyncio.get_running_loop().call_later(patience, _tell_overdue, group, patience)
 
     def _is_own(self, group: Group) -> bool:
         """Say whether a query connects just as the listener does."""
@@ -195,6 +212,12 @@ class Runs:
         group.failed(error)
         if news and group.snapshot is not None:
             self._report(group, error)
+
+
+def _may_be_improved(group: Group) -> bool:
+    """Say whether it is time to find out how later runs take less."""
+    keeping = group.keeping
+    return keeping.is_due or (group.vigilance.is_due and not keeping.is_on)
 
 
 def _cancel_timer(group: Group) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from psycopg import sql
 
 import pgrt_jupyter as pgrt
-from pgrt_jupyter.engine import frames, keeping
+from pgrt_jupyter.engine import frames, keeping, planning
 from pgrt_jupyter.engine.runs import Runs
 from pgrt_jupyter.testing import wait_until
 
@@ -508,9 +509,30 @@ def test_an_equal_result_is_not_published(engine: pgrt.Engine, db: Connection) -
     assert lq.version == version
 
 
-def test_a_table_that_changes_its_shape_is_followed(
+def test_nobody_waits_for_the_plan_of_later_runs(
     engine: pgrt.Engine, db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A result that has become large is published before it is found out how it may be followed."""
+    asked, allowed, find = threading.Event(), threading.Event(), planning.find
+
+    def wait(*arguments: Any, **options: Any) -> Any:
+        asked.set()
+        assert allowed.wait(30)
+        return find(*arguments, **options)
+
+    lq = engine.sub("grows", "SELECT id, status FROM orders")
+    assert lq.plan == keeping.SMALL
+    monkeypatch.setattr(planning, "find", wait)
+    db.execute("INSERT INTO orders SELECT i FROM generate_series(2001, 5000) AS i")
+    try:
+        assert asked.wait(10)
+        lq.wait_for(lambda df: len(df) == 3300, timeout=5)
+    finally:
+        allowed.set()
+    wait_until(lambda: lq.plan.startswith("incremental"))
+
+
+def test_a_table_that_changes_its_shape_is_followed(engine: pgrt.Engine, db: Connection) -> None:
     """A plan that does not fit any more is made anew."""
     lq, fresh = follow(engine, "SELECT * FROM orders ORDER BY id")
     db.execute("ALTER TABLE orders ADD COLUMN note text DEFAULT 'x'")
