@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FEW = 3
+LONGEST = 1200.0  # seconds; a test that hangs has 300
 
 
 def failed() -> list[str]:
@@ -36,7 +37,8 @@ def main() -> int:
         return 1
     print(f"\nAgain, alone: {', '.join(names)}", flush=True)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", *names]
-    if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode:
+    ended = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=LONGEST)
+    if ended.returncode:
         return 1
     print(f"\nFailed once, passed alone (to be mended): {', '.join(names)}", flush=True)
     return 0

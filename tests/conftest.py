@@ -241,7 +241,7 @@ def _execute(conninfo: str, statement: str, *names: str) -> None:
     from psycopg.conninfo import make_conninfo
 
     composed = sql.SQL(statement).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
-    # A database waits for every process of the server, however stuck.
+    # To make or drop a database waits for every process of the server, however stuck.
     conninfo = make_conninfo(conninfo, options="-c statement_timeout=60s")
     with psycopg.connect(conninfo, autocommit=True, application_name=APPLICATION) as connection:
         connection.execute(composed)

@@ -150,7 +150,7 @@ class _Check:
         return work(connection)
 
     def _require_ours(self, connection: Connection) -> None:
-        """Leave a primary that is not listened to, and one that has become it since: it was not asked for."""
+        """Leave a primary that is not listened to, and one that was a standby when it was chosen."""
         server = server_of(connection)
         if server.is_standby or (self.server and server.started != self.server):
             connection.close()

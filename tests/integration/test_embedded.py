@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -231,7 +232,7 @@ def test_a_server_that_does_not_stop_is_killed(monkeypatch, start):
     pid = server.pid
     os.kill(pid, signal.SIGSTOP)
     server.stop()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    wait_until(lambda: not psutil.pid_exists(pid))
     assert not server.alive() and gone(server.conninfo)
 
 
