@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ class Origin(NamedTuple):
     started: float = 0  # seconds of the epoch; 0 where it shows none
     timeline: int = 0  # of its log; 0 on a standby, and where it shows none
     is_standby: bool = False
+    trip: float = 0  # seconds there and back
 
 
 _servers: WeakKeyDictionary[Connection, Origin] = WeakKeyDictionary()
@@ -70,12 +72,15 @@ def dial(conninfo: Conninfo) -> Connection:
 
 def prepared(connection: Connection) -> Connection:
     """Make the settings of a session, unless a pooler lends it to others as well."""
+    began = time.monotonic()
     row = connection.execute(load("session_opened")).fetchone()
     if row is None:
         return connection
+    answered = time.monotonic()
+    timeline = _timeline(connection)
+    trip = min(answered - began, time.monotonic() - answered)
     pid, started = row
-    seconds, standby = float(str(started)), on_standby(connection)
-    _servers[connection] = Origin(seconds, _timeline(connection), standby)
+    _servers[connection] = Origin(float(str(started)), timeline, on_standby(connection), trip)
     if pid != connection.info.backend_pid:
         return connection
     connection.execute(_SETTLE)

@@ -78,3 +78,4 @@ class Outcome:
     kind: Kind = "full"
     in_vain: bool = False  # keys of what changed were written, and all had to be read
     replan: bool = False  # the plan does not fit the tables any more
+    seconds: float = 0  # that the server and reading took, without the way there and back

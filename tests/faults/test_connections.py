@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pgrt_jupyter import api
+from pgrt_jupyter.engine import keeping
 from pgrt_jupyter.engine.listener import Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
 from pgrt_jupyter.testing import wait_until
@@ -169,7 +170,7 @@ def test_a_slow_line_is_no_lost_line(
     jitter: float,
     rate: float | None,
 ) -> None:
-    # A deadline below the latency would prove nothing; to look for a plan takes twenty trips.
+    # A deadline below the latency would prove nothing.
     patient = Pulse(interval=SHORT.interval, deadline=8.0)
     monkeypatch.setattr(api, "EngineLoop", functools.partial(EngineLoop, pulse=patient))
     scene = stage(through=True)
@@ -186,6 +187,7 @@ def test_a_slow_line_is_no_lost_line(
         wait_until(lambda: time.monotonic() - fault.began > 2 * SHORT.silence)
         assert scene.observer.said(fault.began) == ["live"]
         assert scene.proxy.accepted - before <= 1
+        assert scene.query.plan == keeping.SMALL  # the way takes long, not the query
         fault.heal(scene.proxy.heal)
 
 

@@ -98,7 +98,7 @@ def test_no_channel_and_no_catalog_shows_a_value(
         db.execute("DELETE FROM birds")
         plain.wait_for(lambda df: df.empty)
     db.execute(insert, (1,))
-    for broken in ("DROP FUNCTION _pgrt.image(record)", "ALTER TABLE birds RENAME t TO c4n4ry"):
+    for broken in ("DROP FUNCTION _pgrt.image(record)", "ALTER TABLE birds RENAME t TO renamed"):
         db.execute(broken)
         db.execute("UPDATE birds SET x = x + 1")
     db.execute("SELECT pg_notify(%s, 'end 1')", (CHANNEL,))
@@ -118,7 +118,7 @@ def test_no_channel_and_no_catalog_shows_a_value(
     ):
         ((text,),) = stranger.execute(statement.encode()).fetchall()
         assert text
-        assert CANARY not in text.replace("c4n4ryRENAMED", "")
+        assert CANARY not in text
 
 
 def test_what_others_hear_is_that_a_table_changed(
