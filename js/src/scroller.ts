@@ -108,6 +108,7 @@ export class Scroller {
 
   #catchUp(): void {
     const top = this.#view.scrollTop;
+    this.#height = this.#view.clientHeight; // browsers tell of another height only after scrolling
     if (top === this.#scrollTop || this.isHidden) return;
     this.#position = scroll.follow(this.#position, this.#scrollTop, top, this.#extent);
     this.#scrollTop = top;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -42,6 +43,8 @@ def main() -> None:
     # every reload would leave a kernel behind.
     app = Voila.instance(tornado_settings={"disable_check_xsrf": True})
     app.initialize([str(notebook), *options(given)])
+    # As SIGTERM does: an exception out of nowhere may be swallowed by whatever happens to run.
+    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
     IOLoop.current().add_callback(announce, app, world.title)
     app.start()
 

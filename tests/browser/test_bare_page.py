@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,17 @@ def test_a_million_rows_scroll_to_both_ends(bare: Open) -> None:
     expect(one.cell(0, 0)).to_have_text("0")
     grid = one.place.locator("[role=grid]")
     expect(grid).to_have_attribute("aria-rowcount", "1000001")
+
+
+def test_the_end_of_a_table_that_has_just_become_higher(bare: Open) -> None:
+    """Is the end: a browser tells of scrolling before it tells of another height."""
+    one = bare()
+    one.show(shown(1, orders(1_000_000)))
+    view = one.place.locator(".view")
+    view.evaluate("view => { view.style.maxHeight = '120px' }")
+    expect(one.place.locator(".count")).to_have_text(re.compile("^rows 1–[23] of"))
+    view.evaluate("view => { view.style.maxHeight = ''; view.scrollTop = 1e8 }")
+    expect(one.place.locator(".count")).to_have_text("rows 999,993–1,000,000 of 1,000,000")
 
 
 def test_a_wheel_turn_in_a_million_rows_moves_a_few(bare: Open) -> None:
