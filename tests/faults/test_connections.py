@@ -6,13 +6,15 @@ import functools
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from pgrt_jupyter import api
-from pgrt_jupyter.engine import keeping
+from pgrt_jupyter.engine import refresh
 from pgrt_jupyter.engine.listener import Pulse
 from pgrt_jupyter.engine.loop import EngineLoop
+from pgrt_jupyter.engine.outcomes import Outcome
 from pgrt_jupyter.testing import wait_until
 
 from .conftest import SHORT, SLACK, Scene
@@ -187,7 +189,6 @@ def test_a_slow_line_is_no_lost_line(
         wait_until(lambda: time.monotonic() - fault.began > 2 * SHORT.silence)
         assert scene.observer.said(fault.began) == ["live"]
         assert scene.proxy.accepted - before <= 1
-        assert scene.query.plan == keeping.SMALL  # the way takes long, not the query
         fault.heal(scene.proxy.heal)
 
 
@@ -210,6 +211,24 @@ def test_connections_cut_in_the_middle_of_a_message(stage: Stage, count: int) ->
         wait_until(lambda: scene.proxy.accepted - before >= 4, 20)
         scene.write()
         fault.heal(scene.proxy.heal)
+
+
+def test_a_query_over_a_slow_line_is_no_slow_query(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way there and back is not counted: to follow what changed would take as many trips."""
+    ran: list[Outcome] = []
+    real = refresh.run
+
+    def run(*arguments: Any, **options: Any) -> Outcome:
+        ran.append(real(*arguments, **options))
+        return ran[-1]
+
+    monkeypatch.setattr(refresh, "run", run)
+    scene = stage(through=True, begin=False)
+    scene.proxy.delay(0.05, 0.0)
+    scene.begin()
+    assert ran[0].seconds < 0.15  # of three trips at least, which take 0.3 s
 
 
 def test_attempts_follow_the_back_off(stage: Stage) -> None:
