@@ -238,12 +238,11 @@ def nothing_survives() -> Iterator[None]:
 def _execute(conninfo: str, statement: str, *names: str) -> None:
     import psycopg
     from psycopg import sql
-    from psycopg.conninfo import make_conninfo
 
     composed = sql.SQL(statement).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
-    # To make or drop a database waits for every process of the server, however stuck.
-    conninfo = make_conninfo(conninfo, options="-c statement_timeout=60s")
     with psycopg.connect(conninfo, autocommit=True, application_name=APPLICATION) as connection:
+        # To make or drop a database waits for every process of the server, however stuck.
+        connection.execute("SET statement_timeout = '60s'")
         connection.execute(composed)
 
 

@@ -3,7 +3,8 @@
 The server is started by a small shell script in a session of its own, so that an interrupt in a
 notebook does not reach it. The script holds the reading end of a pipe whose writing end only this
 process has: when the pipe closes, by `Server.stop` or by any death of the owner including SIGKILL,
-the script stops the server and removes its files. There is no other way in which a server ends.
+the script stops the server and removes its files. There is no other way in which a server ends, but that
+one which has not stopped half a minute later is killed.
 
 PostgreSQL refuses to run as root. Started by root, the server runs as the user `postgres`, or
 `nobody` where that does not exist; no user is created and no permission outside the server's own

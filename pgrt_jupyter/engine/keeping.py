@@ -97,7 +97,7 @@ class Keeping:
         """Give what a run may begin with."""
         return None if late or not self.stand[1] else self._base
 
-    def took(self, outcome: Outcome, stand: tuple[int, bool], seconds: float) -> bool:
+    def took(self, outcome: Outcome, stand: tuple[int, bool]) -> bool:
         """Take what a run came to; says whether keys were wanted, and are not any more."""
         self.kinds[outcome.kind] += 1
         if outcome.snapshot is not None:
@@ -118,7 +118,7 @@ class Keeping:
         if outcome.kind == "delta":
             return False
         size = outcome.snapshot.frame.size if outcome.snapshot is not None else 0
-        pays = seconds > SECONDS or size > CELLS
+        pays = outcome.seconds > SECONDS or size > CELLS
         self.is_due = pays and self.words == SMALL
         if pays or not size or self.plan is None or is_large(self.plan.cost, 0):
             return False

@@ -6,6 +6,9 @@ being read. It proves that it is alive by a notification to itself (`proof`); a 
 back in time shuts the socket down from outside, so nothing can wait on it for ever. Everything here runs on
 the engine's loop.
 
+Longer than most files because whatever is said over this connection shares its turn, its deadline and its
+reading, and whatever fails on it ends all of that.
+
 Longer than most files because opening, reading, asking and ending one connection share its state, and the
 order in which they do so is what keeps a change from being lost.
 """

@@ -173,7 +173,7 @@ class Runs:
         if outcome.replan:
             group.reanalyse = True
             self.changed(group)
-        if keeping.took(outcome, stand, outcome.seconds):
+        if keeping.took(outcome, stand):
             group.covered = False
             self._attention.settle_soon([group])
         group.succeeded(outcome)

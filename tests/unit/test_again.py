@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,28 @@ def test_cells_stand_for_their_notebook(project: Path) -> None:
         project, "notebooks/a.ipynb::Cell 3", "notebooks/a.ipynb::Cell 4", "x.py::test[a::b.ipynb]"
     )
     assert again.failed() == ["notebooks/a.ipynb", "x.py::test[a::b.ipynb]"]
+
+
+def test_tests_that_did_not_run_are_no_few_failures(tmp_path: Path) -> None:
+    """Where a process is lost and none takes its place, the exit tells that from tests that failed."""
+    (tmp_path / "test_it.py").write_text(
+        "import os\n\n\ndef test_dies():\n    os._exit(1)\n\n\ndef test_never():\n    pass\n"
+    )
+    options = (
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        "1",
+        "--max-worker-restart",
+        "0",
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(tmp_path)],
+        cwd=again.ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+    )
+    assert ended.returncode == pytest.ExitCode.INTERRUPTED, ended.stdout.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pandas as pd
 
@@ -30,7 +31,12 @@ def plan(cost: float = 1.0) -> Plan:
 
 
 def outcome(
-    kind: Kind = "full", *, replan: bool = False, cells: int = 0, in_vain: bool = False
+    kind: Kind = "full",
+    *,
+    replan: bool = False,
+    cells: int = 0,
+    in_vain: bool = False,
+    seconds: float = 0.1,
 ) -> Outcome:
     """Make an outcome that found the result as it was, or one of so many values."""
     now = dt.datetime.now(dt.UTC)
@@ -50,6 +56,7 @@ def outcome(
         kind=kind,
         replan=replan,
         in_vain=in_vain,
+        seconds=seconds,
     )
 
 
@@ -65,9 +72,9 @@ def test_what_is_read_while_keys_are_kept_can_be_brought_up_to_date() -> None:
     """The usual case."""
     keeping = kept()
     assert keeping.base(late=False) is None
-    keeping.took(outcome(), keeping.stand, 0.1)
+    keeping.took(outcome(), keeping.stand)
     assert keeping.base(late=False) is BASE
-    keeping.took(outcome("delta"), keeping.stand, 0.1)
+    keeping.took(outcome("delta"), keeping.stand)
     assert keeping.base(late=False) is BASE
     assert dict(keeping.kinds) == {"full": 1, "delta": 1}
 
@@ -75,7 +82,7 @@ def test_what_is_read_while_keys_are_kept_can_be_brought_up_to_date() -> None:
 def test_a_late_run_reads_all() -> None:
     """Keys may have been forgotten."""
     keeping = kept()
-    keeping.took(outcome(), keeping.stand, 0.1)
+    keeping.took(outcome(), keeping.stand)
     assert keeping.base(late=True) is None
 
 
@@ -84,13 +91,13 @@ def test_writers_in_flight_at_the_beginning_are_waited_for() -> None:
     keeping = Keeping(True)
     keeping.offer(plan(), "words")
     keeping.began(["1/1", "1/2"])
-    keeping.took(outcome(), keeping.stand, 0.1)
+    keeping.took(outcome(), keeping.stand)
     keeping.ended(["1/2"])
     assert keeping.base(late=False) is None
-    keeping.took(outcome(), keeping.stand, 0.1)
+    keeping.took(outcome(), keeping.stand)
     keeping.ended([])
     assert keeping.base(late=False) is None, "it was read while one of them wrote"
-    keeping.took(outcome(), keeping.stand, 0.1)
+    keeping.took(outcome(), keeping.stand)
     assert keeping.base(late=False) is BASE
 
 
@@ -100,14 +107,14 @@ def test_a_gap_while_a_query_runs_counts() -> None:
     stand = keeping.stand
     keeping.gap()
     keeping.began([])
-    keeping.took(outcome(), stand, 0.1)
+    keeping.took(outcome(), stand)
     assert keeping.base(late=False) is None
 
 
 def test_a_gap_ends_what_was_known() -> None:
     """The next run reads all."""
     keeping = kept()
-    keeping.took(outcome(), keeping.stand, 0.1)
+    keeping.took(outcome(), keeping.stand)
     keeping.gap()
     assert keeping.base(late=False) is None
     keeping.began([])
@@ -117,7 +124,7 @@ def test_a_gap_ends_what_was_known() -> None:
 def test_beginning_again_forgets_nobody() -> None:
     """Keys that are held are held: who is in flight later has found them."""
     keeping = kept()
-    keeping.took(outcome(), keeping.stand, 0.1)
+    keeping.took(outcome(), keeping.stand)
     keeping.began(["9/9"])
     assert keeping.base(late=False) is BASE
 
@@ -128,9 +135,9 @@ def test_plans_of_small_results_are_not_looked_for() -> None:
     assert keeping.is_for_large
     assert not Keeping(True).is_for_large
     keeping.offer(None, SMALL)
-    keeping.took(outcome(), keeping.stand, 0.01)
+    keeping.took(outcome(seconds=0.01), keeping.stand)
     assert not keeping.is_due
-    keeping.took(outcome(), keeping.stand, 5.0)
+    keeping.took(outcome(seconds=5.0), keeping.stand)
     assert keeping.is_due
     assert not keeping.is_for_large
     keeping.offer(plan(), "words")
@@ -141,7 +148,7 @@ def test_a_query_that_cannot_have_a_plan_is_not_asked_about_again() -> None:
     """However long it takes."""
     keeping = Keeping(None)
     keeping.offer(None, "full: it has DISTINCT")
-    keeping.took(outcome(), keeping.stand, 5.0)
+    keeping.took(outcome(seconds=5.0), keeping.stand)
     assert not keeping.is_due
 
 
@@ -151,7 +158,7 @@ def test_a_result_that_turns_out_small_is_read_whole() -> None:
         keeping = Keeping(asked)
         keeping.offer(plan(cost), "words")
         keeping.began([])
-        assert keeping.took(outcome(cells=12), keeping.stand, 0.01) == dropped
+        assert keeping.took(outcome(cells=12, seconds=0.01), keeping.stand) == dropped
         assert keeping.is_on != dropped
 
 
@@ -160,14 +167,14 @@ def test_a_plan_that_does_not_fit_is_given_up() -> None:
     keeping = kept()
     for _ in range(2):
         keeping.offer(plan(), "words")
-        keeping.took(outcome(replan=True), keeping.stand, 0.1)
+        keeping.took(outcome(replan=True), keeping.stand)
     keeping.offer(plan(), "words")
     assert keeping.plan is None
     assert "did not fit" in keeping.words
 
 
 def run(keeping: Keeping, result: Outcome) -> bool:
-    return keeping.took(result, keeping.stand, 5.0)
+    return keeping.took(replace(result, seconds=5.0), keeping.stand)
 
 
 def test_keys_that_are_of_no_use_are_not_asked_for() -> None:
